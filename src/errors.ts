@@ -1,0 +1,68 @@
+/**
+ * The table of refusals: every expected "no" the program can say, with the title a person reads.
+ * Source of truth for codes; http/refusals.ts and cli/exit.ts give each one a status. Floor 0.
+ */
+
+export const REFUSALS = {
+  INPUT_INVALID: 'Malformed request',
+  CONFIG_INVALID: 'Configuration not accepted',
+  USAGE_INVALID: 'Wrong usage',
+  CSR_MALFORMED: 'Certificate request not accepted',
+  KEY_UNACCEPTABLE: 'Key not accepted',
+  ROLE_FORBIDDEN: 'Role not allowed',
+  SUITE_FORBIDDEN: 'Suite not allowed',
+  ORIGIN_FORBIDDEN: 'Cross-site request refused',
+  CERTIFICATE_REVOKED: 'Certificate revoked',
+  CERTIFICATE_EXPIRED: 'Certificate expired',
+  CERTIFICATE_NOT_YET_VALID: 'Certificate not yet valid',
+  CERTIFICATE_NOT_RECORDED: 'Certificate unknown to this server',
+  PATH_UNKNOWN: 'Not found',
+  METHOD_NOT_ALLOWED: 'Method not allowed',
+  SUITE_UNKNOWN: 'No such suite',
+  COMPONENT_UNKNOWN: 'No such component',
+  PACKAGE_UNKNOWN: 'No such package',
+  PUBLICATION_UNKNOWN: 'No such publication',
+  CERTIFICATE_UNKNOWN: 'No such certificate',
+  CERTIFICATE_AMBIGUOUS: 'More than one such certificate',
+  HOST_UNKNOWN: 'No such host',
+  PACKAGE_CONFLICT: 'Other bytes under the same name, version and architecture',
+  SUITE_EXISTS: 'Suite exists already',
+  SUITE_NOT_EMPTY: 'Suite is not empty',
+  HOST_EXISTS: 'Host exists already',
+  ALREADY_INITIALISED: 'Already initialised',
+  NOT_INITIALISED: 'Not initialised',
+  DIRECTORY_IN_USE: 'Data directory in use',
+  TOO_LARGE: 'Too large',
+  RANGE_UNSATISFIABLE: 'Range not satisfiable',
+  PACKAGE_MALFORMED: 'Not a well-formed package',
+  PACKAGE_UNACCEPTABLE: 'Package not accepted',
+  CRL_UNACCEPTABLE: 'Revocation list not accepted',
+  CRL_STALE: 'Revocation list out of date',
+  DRAINING: 'Server is stopping',
+  SPACE_EXHAUSTED: 'No room left',
+  SERVER_UNREACHABLE: 'Server not reached',
+  FILE_UNREADABLE: 'File not readable',
+} as const;
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** An expected "no". `message` names what was refused and why, never a server path or a secret. */
+export class RefusalError extends Error {
+  readonly code: RefusalCode;
+
+  constructor(code: RefusalCode, detail: string) {
+    super(detail);
+    this.name = 'RefusalError';
+    this.code = code;
+  }
+
+  get title(): string {
+    return REFUSALS[this.code];
+  }
+}
+
+/** The operating system's code of an error (`ENOENT`, `ENOSPC`), or '' where it has none. */
+export function systemCode(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}

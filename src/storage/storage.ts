@@ -1,0 +1,42 @@
+/**
+ * PORT: bytes by key. Keys are relative paths of '/'-separated segments under `pool/` or `dists/`,
+ * made by deb/layout.ts and nobody else. Defined by test/conformance/storage.ts, which every
+ * adapter runs: a reader never sees half an object; concurrent writes leave one of them whole;
+ * an object of 2 GiB streams in constant memory. Floor 2.
+ */
+import type { Readable } from 'node:stream';
+
+/** `modified` is in milliseconds since the epoch, of the last write. */
+export interface ObjectStat {
+  size: number;
+  modified: number;
+}
+
+/** Bytes `start` to `end`, both inclusive, counted from 0, as in HTTP. */
+export interface ByteRange {
+  start: number;
+  end: number;
+}
+
+/** A complete file on the staging filesystem; a write takes it over, so that it is gone after. */
+export interface StagedFile {
+  path: string;
+  size: number;
+}
+
+export interface Storage {
+  /** Undefined where there is no such object. */
+  stat(key: string): Promise<ObjectStat | undefined>;
+  /** @throws an error whose code is ENOENT where there is no such object. */
+  read(key: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * Durable when it resolves; replaces an object of the same key in one step.
+   * @throws RefusalError SPACE_EXHAUSTED
+   */
+  write(key: string, source: Uint8Array | StagedFile): Promise<void>;
+  /** No error where there is nothing to remove. */
+  remove(key: string): Promise<void>;
+  /** Every key that begins with the prefix, in no order. */
+  list(prefix: string): AsyncIterable<string>;
+  close(): Promise<void>;
+}
