@@ -1,0 +1,53 @@
+/**
+ * Migrations: numbered, append-only steps from an empty catalog to the schema of this program.
+ * One that was ever released is not changed again; the next step gets the next number.
+ * Source of truth: migrations/, in the dialect of the port (sql.ts). Floor 2.
+ */
+import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
+import type { Catalog } from './sql.ts';
+
+/** The statements of migration 1, 2, ... in order. */
+const MIGRATIONS: readonly (readonly string[])[] = [FIRST_STATEMENTS];
+
+const MIGRATION_TABLE = `create table if not exists migration (
+  number bigint primary key not null,
+  applied_at text not null
+)`;
+
+/**
+ * Bring the catalog to the schema of this program, each migration in a transaction of its own.
+ * @param now the time written down beside the migrations that were applied.
+ * @throws Error where the catalog was migrated by a newer program.
+ */
+export async function migrate(catalog: Catalog, now: Date): Promise<void> {
+  await applyMigrations(catalog, MIGRATIONS, now);
+}
+
+/** As `migrate`, with the migrations given. */
+export async function applyMigrations(
+  catalog: Catalog,
+  migrations: readonly (readonly string[])[],
+  now: Date,
+): Promise<void> {
+  // Several nodes may start at once on one PostgreSQL.
+  await catalog.lock('migrate', async () => {
+    await catalog.run(MIGRATION_TABLE);
+    const row = await catalog.get<{ number: number }>(
+      'select coalesce(max(number), 0) as number from migration',
+    );
+    const current = row?.number ?? 0;
+    if (current > migrations.length) {
+      throw new Error(
+        `the catalog was written by a newer aptkeep (its schema is ${current}, this program knows ${migrations.length}): run that version, or restore a backup`,
+      );
+    }
+    for (const [index, statements] of migrations.entries()) {
+      if (index < current) continue;
+      await catalog.transaction(async (sql) => {
+        for (const statement of statements) await sql.run(statement);
+        const at = now.toISOString();
+        await sql.run('insert into migration (number, applied_at) values ($1, $2)', index + 1, at);
+      });
+    }
+  });
+}

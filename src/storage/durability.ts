@@ -1,0 +1,90 @@
+/**
+ * Directories that last: making them, syncing the entries that lead to them, and pruning the empty
+ * ones, without a writer and a pruner ever tripping over each other.
+ * Source of truth: fsync(2) ("does not ensure that the entry in the directory containing the file
+ * has also reached disk"). Floor 2.
+ */
+import { constants } from 'node:fs';
+import { chmod, mkdir, open, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { systemCode } from '../errors.ts';
+import { TREES } from './key.ts';
+
+const DIRECTORY_MODE = 0o755;
+/** Directories remembered as synced; one forgotten costs an fsync, no more. */
+const MAX_REMEMBERED_DIRECTORIES = 10_000;
+
+/** Which directories below the root are known to be on the disk. */
+export interface DirectoryLedger {
+  /** Make a directory and its parents; no error where it is there. */
+  create(directory: string): Promise<void>;
+  /** Sync the entries that lead from the root to a directory, where that was not done before. */
+  sync(directory: string): Promise<void>;
+  /** Remove a directory and its parents as far as they are empty; never an error. */
+  prune(directory: string): Promise<void>;
+}
+
+/** fsync of a directory; one that was removed meanwhile has nothing to keep. */
+export async function syncDirectory(directory: string): Promise<void> {
+  try {
+    const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** The ledger of the directories under `root/pool` and `root/dists`, empty at first. */
+export function createDirectoryLedger(root: string): DirectoryLedger {
+  const trees = new Set(TREES.map((tree) => join(root, tree)));
+  const synced = new Set<string>();
+  const remember = (directory: string): void => {
+    synced.add(directory);
+    const [oldest] = synced;
+    if (synced.size > MAX_REMEMBERED_DIRECTORIES && oldest !== undefined) synced.delete(oldest);
+  };
+
+  return {
+    async create(directory) {
+      const first = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
+      if (first === undefined) return;
+      // mkdir(2) subtracts the umask; a web server of another user has to get through.
+      for (let made = directory; ; made = dirname(made)) {
+        await chmod(made, DIRECTORY_MODE).catch(ignoreAbsent);
+        if (made === first || made.length <= first.length) return;
+      }
+    },
+
+    async sync(directory) {
+      for (let child = directory; child.length > root.length; child = dirname(child)) {
+        if (synced.has(child)) return;
+        await syncDirectory(dirname(child));
+      }
+      // Only now, from the top down, so that an entry in the set vouches for all above it.
+      for (let child = directory; child.length > root.length; child = dirname(child)) {
+        remember(child);
+      }
+    },
+
+    async prune(directory) {
+      for (let empty = directory; !trees.has(empty); empty = dirname(empty)) {
+        // Before and after: a writer may sync the directory while it is being removed.
+        synced.delete(empty);
+        try {
+          await rmdir(empty);
+        } catch (error) {
+          if (systemCode(error) !== 'ENOENT') return;
+        }
+        synced.delete(empty);
+      }
+    },
+  };
+}
+
+function ignoreAbsent(error: unknown): void {
+  if (systemCode(error) !== 'ENOENT') throw error;
+}
