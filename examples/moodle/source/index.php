@@ -1,0 +1,4 @@
+<?php
+require_once __DIR__ . '/config.php';
+
+echo site_title($CFG), "\n";
