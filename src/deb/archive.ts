@@ -1,0 +1,189 @@
+/**
+ * A binary package: debian-binary, control.tar, data.tar, in the order dpkg wants them. Metadata
+ * comes from in here and never from a file name. Source of truth: deb(5), dpkg's
+ * src/deb/extract.c. Floor 1.
+ */
+import { RefusalError } from '../errors.ts';
+import { type ArMember, readMembers } from './ar.ts';
+import type { ByteSource } from './byte-source.ts';
+import { type Compression, compressionOf, decompress } from './decompress.ts';
+import { quoteText } from './printable.ts';
+import { readTar, type TarMember } from './tar.ts';
+
+export interface DataMember {
+  /** Of the ar member, as in `data.tar.xz`. */
+  name: string;
+  /** Of its first byte in the package. */
+  offset: number;
+  /** Compressed bytes. */
+  size: number;
+  compression: Compression;
+}
+
+export interface PackageArchive {
+  /** The bytes of ./control. */
+  control: Buffer;
+  data: DataMember;
+}
+
+/** All of control.tar: the control file, the scripts, the checksums of every file. */
+export const MAX_CONTROL_TAR_BYTES = 64 * 1024 * 1024;
+export const MAX_CONTROL_BYTES = 1024 * 1024;
+
+const MAX_VERSION_MEMBER_BYTES = 4096;
+/** dpkg reads control.tar in these only. */
+const CONTROL_COMPRESSIONS: readonly Compression[] = ['none', 'gz', 'xz', 'zst'];
+
+function malformed(detail: string): RefusalError {
+  return new RefusalError('PACKAGE_MALFORMED', detail);
+}
+
+/** Says in which member a refusal arose. */
+function inMember(name: string, error: unknown): unknown {
+  if (!(error instanceof RefusalError)) return error;
+  return new RefusalError(error.code, `${name}: ${error.message}`);
+}
+
+async function checkFormatVersion(source: ByteSource, member: ArMember | undefined): Promise<void> {
+  if (member?.name !== 'debian-binary') {
+    throw malformed('this is not a Debian package: its first member is not debian-binary');
+  }
+  if (member.size > MAX_VERSION_MEMBER_BYTES) throw malformed('debian-binary is too long');
+  const text = await source.read(member.offset, member.offset + member.size);
+  const version = /^([0-9]+)\.[0-9]+\n/.exec(text.toString('latin1'));
+  if (version === null) throw malformed(`debian-binary does not parse: ${quoteText(text)}`);
+  if (Number(version[1]) !== 2) {
+    throw malformed(`its format version is ${version[0].trim()}; only 2.x is known`);
+  }
+}
+
+interface TarMembers {
+  control: DataMember;
+  data: DataMember;
+}
+
+function asTar(member: ArMember, prefix: string): DataMember {
+  const compression = compressionOf(member.name.slice(prefix.length));
+  const isKnown =
+    compression !== undefined &&
+    (prefix !== 'control.tar' || CONTROL_COMPRESSIONS.includes(compression));
+  if (!isKnown) throw malformed(`member ${quoteText(member.name)} has an unknown compression`);
+  return { ...member, compression };
+}
+
+/**
+ * control.tar, then data.tar. Members that begin with an underscore may stand anywhere, others
+ * behind data.tar only, as for dpkg.
+ */
+function findTars(members: readonly ArMember[]): TarMembers {
+  let control: DataMember | undefined;
+  let data: DataMember | undefined;
+  for (const member of members) {
+    if (member.name.startsWith('_')) continue;
+    if (member.name.startsWith('control.tar')) {
+      if (control !== undefined) throw malformed('it has more than one control.tar');
+      control = asTar(member, 'control.tar');
+    } else if (control === undefined) {
+      throw malformed(`member ${quoteText(member.name)} stands before control.tar`);
+    } else if (member.name.startsWith('data.tar')) {
+      if (data !== undefined) throw malformed('it has more than one data.tar');
+      data = asTar(member, 'data.tar');
+    } else if (data === undefined) {
+      throw malformed(`member ${quoteText(member.name)} stands before data.tar`);
+    }
+  }
+  if (control === undefined) throw malformed('it has no control.tar');
+  if (data === undefined) throw malformed('it has no data.tar');
+  return { control, data };
+}
+
+function openTar(
+  source: ByteSource,
+  member: DataMember,
+  outputBytes: number,
+): AsyncGenerator<TarMember> {
+  const packed = source.stream(member.offset, member.offset + member.size);
+  return readTar(decompress(packed, member.compression, { outputBytes }));
+}
+
+/** Path segments without the `.` and the empty ones, which mean nothing. */
+function segmentsOf(name: string): string[] {
+  return name.split('/').filter((segment) => segment !== '' && segment !== '.');
+}
+
+function checkPath(member: TarMember): string[] {
+  const segments = segmentsOf(member.name);
+  if (segments.includes('..')) {
+    throw malformed(`member ${quoteText(member.name)} would be unpacked elsewhere`);
+  }
+  return segments;
+}
+
+async function readControlFile(members: AsyncIterable<TarMember>): Promise<Buffer> {
+  let control: Buffer | undefined;
+  const links = new Set<string>();
+  for await (const member of members) {
+    const segments = checkPath(member);
+    const first = segments[0] ?? '';
+    // Through a link to the directory itself, a second control could be slipped past us.
+    if (segments.length > 1 && links.has(first)) {
+      throw malformed(`member ${quoteText(member.name)} lies behind a symbolic link`);
+    }
+    if (member.type === 'symlink') links.add(first);
+    if (segments.length !== 1 || first !== 'control') continue;
+    if (control !== undefined) throw malformed('it has more than one control file');
+    if (member.type !== 'file' || !/^(\.\/)?control$/.test(member.name)) {
+      throw malformed(`control is a ${member.type} written ${quoteText(member.name)}`);
+    }
+    if (member.size > MAX_CONTROL_BYTES) {
+      throw malformed(`the control file has ${member.size} bytes; at most 1 MiB is read`);
+    }
+    control = Buffer.from(await member.read());
+  }
+  if (control === undefined) throw malformed('it has no control file');
+  return control;
+}
+
+/**
+ * The control file, and where data.tar lies, which is not read here.
+ * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE
+ */
+export async function readPackage(source: ByteSource): Promise<PackageArchive> {
+  const members = await readMembers(source);
+  await checkFormatVersion(source, members[0]);
+  const { control, data } = findTars(members.slice(1));
+  try {
+    return {
+      control: await readControlFile(openTar(source, control, MAX_CONTROL_TAR_BYTES)),
+      data,
+    };
+  } catch (error) {
+    throw inMember(control.name, error);
+  }
+}
+
+/**
+ * Reads data.tar to its end, so that what dpkg would stumble over is known before a host does.
+ * @param limits outputBytes: the most that data.tar may unpack to.
+ * @returns the number of members that are no directories, and the bytes of their contents
+ * @throws RefusalError PACKAGE_MALFORMED damaged, cut off, or a path that leaves the root
+ * @throws RefusalError PACKAGE_UNACCEPTABLE past the limit, or what is not supported
+ */
+export async function verifyData(
+  source: ByteSource,
+  archive: PackageArchive,
+  limits: { outputBytes: number },
+): Promise<{ files: number; bytes: number }> {
+  let files = 0;
+  let bytes = 0;
+  try {
+    for await (const member of openTar(source, archive.data, limits.outputBytes)) {
+      checkPath(member);
+      if (member.type !== 'directory') files += 1;
+      bytes += member.size;
+    }
+  } catch (error) {
+    throw inMember(archive.data.name, error);
+  }
+  return { files, bytes };
+}

@@ -1,0 +1,180 @@
+/**
+ * The control paragraph of a binary package, and the stanza of the Packages index made from it.
+ * What dpkg installs and apt can index is accepted; every field is carried unchanged. Source of
+ * truth: deb-control(5), Policy 5.3, DebianRepository/Format, apt-ftparchive(1). Floor 1.
+ */
+import { RefusalError } from '../errors.ts';
+import { type Paragraph, parseParagraphs } from './deb822.ts';
+import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
+import { quoteText } from './printable.ts';
+import { checkRelations, RELATION_FIELDS } from './relations.ts';
+import { parseVersion } from './version.ts';
+
+export interface Control {
+  name: string;
+  version: string;
+  architecture: string;
+  /** The package's own name and version where Source says nothing else. */
+  source: { name: string; version: string };
+  section?: string;
+  multiArch?: string;
+  /** Every field of the paragraph, in its order. */
+  fields: Paragraph;
+}
+
+/** What the index says of the file itself; hashes in lower-case hexadecimal, size in bytes. */
+export interface FileFacts {
+  filename: string;
+  size: number;
+  sha256: string;
+  md5?: string;
+  sha1?: string;
+  sha512?: string;
+}
+
+/** apt loses everything behind a larger stanza. */
+export const MAX_STANZA_BYTES = 1024 * 1024;
+
+/** Fields apt and dpkg know by a short list of words, compared without regard to case. */
+const WORDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['multi-arch', ['no', 'same', 'foreign', 'allowed']],
+  ['essential', ['yes', 'no']],
+  ['protected', ['yes', 'no']],
+]);
+
+/** dpkg would add these to the version, and so install another one than the index names. */
+const REVISION_FIELDS = ['revision', 'package-revision', 'package_revision'];
+
+/** Never passed on from inside a package: the index speaks here, or dpkg's own status file. */
+const INDEX_FIELDS = new Set('filename size md5sum sha1 sha256 sha512 status optional'.split(' '));
+
+function unacceptable(detail: string): RefusalError {
+  return new RefusalError('PACKAGE_UNACCEPTABLE', detail);
+}
+
+function trim(text: string): string {
+  return text.replace(/^[ \t\n]+/, '').replace(/(?<![ \t\n])[ \t\n]+$/, '');
+}
+
+/** Text of a field without the blanks around it, or undefined where it is absent or empty. */
+function readField(fields: Paragraph, name: string): string | undefined {
+  const folded = name.toLowerCase();
+  const field = fields.find((f) => f.name.toLowerCase() === folded);
+  return (field && trim(field.value.toString('utf8'))) || undefined;
+}
+
+function readRequired(fields: Paragraph, name: string): string {
+  const text = readField(fields, name);
+  if (text === undefined) throw unacceptable(`the control file has no field ${name}`);
+  return text;
+}
+
+function checkVersion(field: string, text: string): void {
+  try {
+    parseVersion(text);
+  } catch (error) {
+    if (!(error instanceof RefusalError)) throw error;
+    throw unacceptable(`field ${field}: ${error.message}`);
+  }
+}
+
+/** `name` or `name (version)`. */
+function parseSource(
+  text: string | undefined,
+  own: { name: string; version: string },
+): { name: string; version: string } {
+  if (text === undefined) return own;
+  const match = /^([^ \t\n()]+)(?:[ \t\n]*\([ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$/.exec(text);
+  const name = match?.[1];
+  if (name === undefined || !isPackageName(name) || name.length > MAX_FILE_NAME_BYTES) {
+    throw unacceptable(`field Source is not a source package: ${quoteText(text)}`);
+  }
+  const version = match?.[2] ?? own.version;
+  checkVersion('Source', version);
+  return { name, version };
+}
+
+function checkFields(fields: Paragraph): void {
+  for (const { name, value } of fields) {
+    const folded = name.toLowerCase();
+    if (REVISION_FIELDS.includes(folded)) {
+      throw unacceptable(`field ${name} is obsolete and would change the version dpkg sees`);
+    }
+    const words = WORDS.get(folded);
+    const text = trim(value.toString('latin1'));
+    if (words !== undefined && !words.includes(text.toLowerCase())) {
+      throw unacceptable(`field ${name} is ${quoteText(text)}, not one of ${words.join(', ')}`);
+    }
+    if (RELATION_FIELDS.has(folded)) checkRelations(name, value.toString('latin1'));
+  }
+}
+
+/**
+ * The paragraph of a control file, checked.
+ * @throws RefusalError PACKAGE_MALFORMED it does not parse, or is not exactly one paragraph
+ * @throws RefusalError PACKAGE_UNACCEPTABLE naming the field and what stands in it
+ */
+export function parseControl(bytes: Buffer): Control {
+  const [fields, ...more] = parseParagraphs(bytes);
+  if (fields === undefined)
+    throw new RefusalError('PACKAGE_MALFORMED', 'the control file is empty');
+  if (more.length > 0) {
+    throw new RefusalError('PACKAGE_MALFORMED', 'the control file has more than one paragraph');
+  }
+  const name = readRequired(fields, 'Package');
+  if (!isPackageName(name)) {
+    throw unacceptable(
+      `field Package is ${quoteText(name)}; a name has lower-case letters, digits and + - . _, first a letter or digit`,
+    );
+  }
+  const version = readRequired(fields, 'Version');
+  checkVersion('Version', version);
+  const architecture = readRequired(fields, 'Architecture');
+  if (!isArchitectureName(architecture)) {
+    throw unacceptable(`field Architecture is not one architecture: ${quoteText(architecture)}`);
+  }
+  // Colons of the version take three characters in a file name; the longest suffix is .ddeb.
+  const fileName = `${name}_${version.replaceAll(':', '%3a')}_${architecture}.ddeb`;
+  if (fileName.length > MAX_FILE_NAME_BYTES) {
+    throw unacceptable(`name and version are too long for a file name: ${quoteText(fileName)}`);
+  }
+  checkFields(fields);
+  const source = parseSource(readField(fields, 'Source'), { name, version });
+  const section = readField(fields, 'Section');
+  const multiArch = readField(fields, 'Multi-Arch')?.toLowerCase();
+  return {
+    name,
+    version,
+    architecture,
+    source,
+    ...(section !== undefined && { section }),
+    ...(multiArch !== undefined && { multiArch }),
+    fields,
+  };
+}
+
+/**
+ * The stanza of one file in a Packages index, ending in one newline and no blank line. Fields
+ * stand in the order of the control file, then Filename, Size and the hashes as apt-ftparchive
+ * has them.
+ * @throws RefusalError PACKAGE_UNACCEPTABLE over 1 MiB
+ */
+export function renderStanza(control: Control, facts: FileFacts): Buffer {
+  const carried = control.fields
+    .filter(({ name }) => !INDEX_FIELDS.has(name.toLowerCase()))
+    .flatMap(({ name, value }) => [Buffer.from(`${name}:`), value, Buffer.from('\n')]);
+  const own = [
+    `Filename: ${facts.filename}\n`,
+    `Size: ${facts.size}\n`,
+    facts.md5 === undefined ? '' : `MD5sum: ${facts.md5}\n`,
+    facts.sha1 === undefined ? '' : `SHA1: ${facts.sha1}\n`,
+    `SHA256: ${facts.sha256}\n`,
+    facts.sha512 === undefined ? '' : `SHA512: ${facts.sha512}\n`,
+  ];
+  const stanza = Buffer.concat([...carried, Buffer.from(own.join(''))]);
+  // One byte for the blank line that will follow it.
+  if (stanza.length + 1 > MAX_STANZA_BYTES) {
+    throw unacceptable(`its index entry would be ${stanza.length} bytes; apt reads up to 1 MiB`);
+  }
+  return stanza;
+}

@@ -1,0 +1,108 @@
+/**
+ * The compressions of the members of a .deb, with a limit on what comes out. Source of truth:
+ * deb(5); RFC 1952 (gzip: several members are one file), RFC 8878 (zstd: several frames are one
+ * file), xz.ts. bzip2 and lzma, which dpkg still unpacks, have no reader here. Floor 1.
+ */
+import { Readable, type Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { RefusalError } from '../errors.ts';
+import { decompressXz } from './xz.ts';
+
+export type Compression = 'none' | 'gz' | 'xz' | 'zst' | 'bz2' | 'lzma';
+
+/** Suffix of a member's name -> compression. Undefined where dpkg knows none of that name. */
+export function compressionOf(suffix: string): Compression | undefined {
+  const known: Record<string, Compression> = {
+    '': 'none',
+    '.gz': 'gz',
+    '.xz': 'xz',
+    '.zst': 'zst',
+    '.bz2': 'bz2',
+    '.lzma': 'lzma',
+  };
+  return Object.hasOwn(known, suffix) ? known[suffix] : undefined;
+}
+
+/** Through one of Node's zlib transforms, told apart from errors of the input itself. */
+async function* decompressZlib(
+  input: AsyncIterable<Uint8Array>,
+  transform: Transform & { bytesWritten: number },
+  format: string,
+): AsyncGenerator<Buffer> {
+  let supplied = 0;
+  let inputError: unknown;
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of input) {
+        supplied += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      inputError = error;
+      throw error;
+    }
+  }
+  const feeding = pipeline(Readable.from(counted(), { objectMode: false }), transform).catch(
+    () => {},
+  );
+  try {
+    for await (const chunk of transform) yield chunk;
+  } catch (error) {
+    if (inputError !== undefined) throw inputError;
+    const cutOff = (error as { code?: string }).code === 'Z_BUF_ERROR';
+    const fault = cutOff ? 'is cut off' : 'is damaged';
+    throw new RefusalError('PACKAGE_MALFORMED', `${format}: the compressed data ${fault}`);
+  } finally {
+    transform.destroy();
+    await feeding;
+  }
+  if (transform.bytesWritten !== supplied) {
+    throw new RefusalError('PACKAGE_MALFORMED', `${format}: bytes follow the compressed data`);
+  }
+}
+
+function openDecoder(
+  input: AsyncIterable<Uint8Array>,
+  compression: Compression,
+): AsyncIterable<Uint8Array> {
+  switch (compression) {
+    case 'none':
+      return input;
+    case 'gz':
+      return decompressZlib(input, createGunzip({ chunkSize: 64 * 1024 }), 'gzip');
+    case 'zst':
+      return decompressZlib(input, createZstdDecompress({ chunkSize: 64 * 1024 }), 'zstd');
+    case 'xz':
+      return decompressXz(input);
+    default:
+      throw new RefusalError(
+        'PACKAGE_UNACCEPTABLE',
+        `compression ${compression} is not supported; build the package with xz, gzip or zstd`,
+      );
+  }
+}
+
+/**
+ * The decompressed bytes in chunks, in constant memory (up to 64 MiB for xz, 128 MiB for zstd).
+ * @param limits outputBytes: the most that may come out; one byte more is refused.
+ * @throws RefusalError PACKAGE_MALFORMED damaged, cut off, or followed by other bytes
+ * @throws RefusalError PACKAGE_UNACCEPTABLE past the limit, or bz2 or lzma
+ */
+export async function* decompress(
+  input: AsyncIterable<Uint8Array>,
+  compression: Compression,
+  limits: { outputBytes: number },
+): AsyncGenerator<Uint8Array> {
+  let produced = 0;
+  for await (const chunk of openDecoder(input, compression)) {
+    produced += chunk.length;
+    if (produced > limits.outputBytes) {
+      throw new RefusalError(
+        'PACKAGE_UNACCEPTABLE',
+        `it unpacks to more than ${limits.outputBytes} bytes`,
+      );
+    }
+    yield chunk;
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The only author of a path under pool/ or dists/. Source of truth: DebianRepository/Format.
+ *
+ *     pool/<component>/<p>/<source>/<name>_<version>_<architecture>.deb    p: first letter, or libx
+ *     dists/<suite>/InRelease, Release, Release.gpg
+ *     dists/<suite>/<component>/binary-<architecture>/Packages, Packages.gz
+ *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
+ *
+ * Keys are not percent-encoded, but for the colon of an epoch, which stands as `%3a` in the file
+ * name: `1.0-1` and `1:1.0-1` are two packages. Floor 1.
+ */
+import { RefusalError } from '../errors.ts';
+import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
+import { quoteText } from './printable.ts';
+import { parseVersion } from './version.ts';
+
+export type PackageKind = 'deb' | 'udeb' | 'ddeb';
+
+export interface PoolName {
+  component: string;
+  source: string;
+  name: string;
+  version: string;
+  architecture: string;
+  kind: PackageKind;
+}
+
+const MAX_SEGMENT_CHARACTERS = 64;
+
+function invalid(detail: string): RefusalError {
+  return new RefusalError('INPUT_INVALID', detail);
+}
+
+/** Proves that it is one segment which no file system or URL reads as anything else. */
+function checkSegment(what: string, text: string, limit = MAX_SEGMENT_CHARACTERS): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(text) || text.length > limit) {
+    throw invalid(
+      `${what} ${quoteText(text)} is not allowed: letters, digits and . _ + -, first a letter or digit, at most ${limit} characters`,
+    );
+  }
+  return text;
+}
+
+/** @throws RefusalError INPUT_INVALID */
+export function checkSuiteName(text: string): void {
+  checkSegment('suite', text);
+}
+
+/** @throws RefusalError INPUT_INVALID */
+export function checkComponentName(text: string): void {
+  checkSegment('component', text);
+}
+
+/** @throws RefusalError INPUT_INVALID */
+export function checkArchitectureName(text: string): void {
+  checkSegment('architecture', text);
+  if (!isArchitectureName(text)) throw invalid(`${quoteText(text)} is not an architecture`);
+}
+
+function checkPackageName(what: string, text: string): void {
+  if (!isPackageName(text)) throw invalid(`${what} ${quoteText(text)} is not a package name`);
+}
+
+/** `libx` for a library, otherwise the first letter. */
+function prefixOf(source: string): string {
+  return source.startsWith('lib') && source.length > 3 ? source.slice(0, 4) : source.slice(0, 1);
+}
+
+/**
+ * Where the bytes of a package lie.
+ * @throws RefusalError INPUT_INVALID
+ * @throws RefusalError PACKAGE_UNACCEPTABLE a bad version, or a file name over 255 bytes
+ */
+export function poolKey(pool: PoolName): string {
+  checkComponentName(pool.component);
+  checkArchitectureName(pool.architecture);
+  checkPackageName('source', pool.source);
+  checkPackageName('package', pool.name);
+  parseVersion(pool.version);
+  const version = pool.version.replaceAll(':', '%3a');
+  const file = `${pool.name}_${version}_${pool.architecture}.${pool.kind}`;
+  if (Math.max(file.length, pool.source.length) > MAX_FILE_NAME_BYTES) {
+    throw new RefusalError(
+      'PACKAGE_UNACCEPTABLE',
+      `the file name ${quoteText(file)} would be longer than ${MAX_FILE_NAME_BYTES} bytes`,
+    );
+  }
+  return `pool/${pool.component}/${prefixOf(pool.source)}/${pool.source}/${file}`;
+}
+
+/**
+ * A key under a suite; `path` is relative to it.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function distsKey(suite: string, path: string): string {
+  checkSuiteName(suite);
+  for (const segment of path.split('/')) {
+    checkSegment('path segment', segment, MAX_FILE_NAME_BYTES);
+  }
+  return `dists/${suite}/${path}`;
+}
+
+/**
+ * Where an index is fetched by its hash; `hex` in lower case.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function byHashKey(
+  suite: string,
+  indexPath: string,
+  algorithm: 'SHA256',
+  hex: string,
+): string {
+  if (!/^[0-9a-f]{64}$/.test(hex)) throw invalid(`${quoteText(hex)} is not a ${algorithm} hash`);
+  const directory = indexPath.slice(0, indexPath.lastIndexOf('/') + 1);
+  return distsKey(suite, `${directory}by-hash/${algorithm}/${hex}`);
+}
+
+/**
+ * The plain Packages index, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function indexPath(component: string, architecture: string): string {
+  checkComponentName(component);
+  checkArchitectureName(architecture);
+  return `${component}/binary-${architecture}/Packages`;
+}

@@ -1,0 +1,93 @@
+/**
+ * The Release file, which is what gets signed. Source of truth: DebianRepository/Format, section
+ * "Release" files; field order as in Debian's own. Never Signed-By: apt 3.3 warns of it. Floor 1.
+ */
+import { RefusalError } from '../errors.ts';
+import { quoteText } from './printable.ts';
+
+/** `path` is relative to the suite; `sha256` in lower-case hexadecimal; `size` in bytes. */
+export interface ReleaseFile {
+  path: string;
+  size: number;
+  sha256: string;
+}
+
+export interface Release {
+  origin: string;
+  label: string;
+  suite: string;
+  codename: string;
+  version?: string | undefined;
+  description?: string | undefined;
+  date: Date;
+  validUntil?: Date | undefined;
+  /** Installed only where asked for: apt pins the suite at 1. */
+  notAutomatic?: boolean | undefined;
+  /** With notAutomatic: upgrades what was installed from it; apt pins the suite at 100. */
+  butAutomaticUpgrades?: boolean | undefined;
+  architectures: readonly string[];
+  components: readonly string[];
+  /** Uncompressed and compressed indexes alike; apt fetches nothing that is not listed plain. */
+  files: readonly ReleaseFile[];
+}
+
+function invalid(detail: string): RefusalError {
+  return new RefusalError('INPUT_INVALID', detail);
+}
+
+function renderField(name: string, value: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: a control character forges a field
+  if (/[\x00-\x1f\x7f]/.test(value)) {
+    throw invalid(`${name} of a Release file is one line, not ${quoteText(value)}`);
+  }
+  if (value.trim() === '') throw invalid(`${name} of a Release file may not be empty`);
+  return `${name}: ${value}\n`;
+}
+
+/** RFC 1123, in UTC, to the second: what apt parses. */
+function renderDate(name: string, date: Date): string {
+  if (Number.isNaN(date.getTime())) throw invalid(`${name} of a Release file is not a date`);
+  return renderField(name, date.toUTCString().replace(/GMT$/, 'UTC'));
+}
+
+function renderFile(file: ReleaseFile): string {
+  if (!/^[\x21-\x7e]+$/.test(file.path)) {
+    throw invalid(`${quoteText(file.path)} cannot be listed in a Release file`);
+  }
+  if (!/^[0-9a-f]{64}$/.test(file.sha256) || !Number.isSafeInteger(file.size) || file.size < 0) {
+    throw invalid(`size or SHA256 of ${file.path} is not one`);
+  }
+  return ` ${file.sha256} ${file.size} ${file.path}\n`;
+}
+
+function renderFiles(files: readonly ReleaseFile[]): string {
+  const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const twice = sorted.find((file, i) => file.path === sorted[i - 1]?.path);
+  if (twice !== undefined) throw invalid(`${quoteText(twice.path)} is listed twice`);
+  return `SHA256:\n${sorted.map(renderFile).join('')}`;
+}
+
+/**
+ * The whole file, newline at the end.
+ * @throws RefusalError INPUT_INVALID a value that is empty or not one line, a path listed twice
+ */
+export function renderRelease(release: Release): string {
+  const optional = (name: string, value: string | undefined): string =>
+    value === undefined || value === '' ? '' : renderField(name, value);
+  return [
+    renderField('Origin', release.origin),
+    renderField('Label', release.label),
+    renderField('Suite', release.suite),
+    optional('Version', release.version),
+    renderField('Codename', release.codename),
+    renderDate('Date', release.date),
+    release.validUntil === undefined ? '' : renderDate('Valid-Until', release.validUntil),
+    release.notAutomatic ? 'NotAutomatic: yes\n' : '',
+    release.butAutomaticUpgrades ? 'ButAutomaticUpgrades: yes\n' : '',
+    'Acquire-By-Hash: yes\n',
+    renderField('Architectures', release.architectures.join(' ')),
+    renderField('Components', release.components.join(' ')),
+    optional('Description', release.description),
+    renderFiles(release.files),
+  ].join('');
+}
