@@ -38,14 +38,12 @@ interface Prepared {
 }
 
 /** node:sqlite, without the warning by which Node 24 calls it experimental. */
-async function loadDriver(): Promise<typeof import('node:sqlite')> {
+function loadDriver(): typeof import('node:sqlite') {
   const emitWarning = process.emitWarning;
-  process.emitWarning = (warning: string | Error, ...rest: unknown[]): void => {
-    if (!String(warning).includes('SQLite'))
-      Reflect.apply(emitWarning, process, [warning, ...rest]);
-  };
+  process.emitWarning = () => {};
   try {
-    return await import('node:sqlite');
+    // Synchronous, unlike import(), so that nobody else's warning falls into the gap.
+    return process.getBuiltinModule('node:sqlite');
   } finally {
     process.emitWarning = emitWarning;
   }
@@ -56,18 +54,20 @@ async function loadDriver(): Promise<typeof import('node:sqlite')> {
  * @param busyTimeoutMs how long a statement may wait, blocking, for another process.
  * @throws Error that names the file where it cannot be opened.
  */
-export async function openConnection(
+export function openConnection(
   path: string,
   options: { readOnly: boolean; busyTimeoutMs: number },
-): Promise<Connection> {
-  const driver = await loadDriver();
-  const database = guard(path, () => {
-    return new driver.DatabaseSync(path, {
-      readOnly: options.readOnly,
-      timeout: options.busyTimeoutMs,
-      enableForeignKeyConstraints: true,
-    });
-  });
+): Connection {
+  const driver = loadDriver();
+  const database = guard(
+    path,
+    () =>
+      new driver.DatabaseSync(path, {
+        readOnly: options.readOnly,
+        timeout: options.busyTimeoutMs,
+        enableForeignKeyConstraints: true,
+      }),
+  );
   return wrapDatabase(path, database);
 }
 

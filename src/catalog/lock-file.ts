@@ -21,7 +21,7 @@ export async function lockDirectory(
   waitMs: number,
 ): Promise<{ release(): Promise<void> }> {
   const deadline = performance.now() + waitMs;
-  const connection = await openConnection(join(directory, LOCK_FILE_NAME), {
+  const connection = openConnection(join(directory, LOCK_FILE_NAME), {
     readOnly: false,
     busyTimeoutMs: 0,
   });

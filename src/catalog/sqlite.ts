@@ -14,6 +14,8 @@ import type { Catalog, SqlExecutor, SqlRow, SqlValue } from './sql.ts';
 /** For a foreign process with the file open (a backup by sqlite3, say); blocks the event loop. */
 const BUSY_TIMEOUT_MS = 5_000;
 const FILE_MODE = 0o600;
+/** LIKE as PostgreSQL has it. */
+const CASE_SENSITIVE_LIKE = 'pragma case_sensitive_like = on';
 const TRANSACTION = 'transaction';
 
 /**
@@ -23,11 +25,13 @@ const TRANSACTION = 'transaction';
 export async function openSqlite(path: string): Promise<Catalog> {
   // SQLite gives the -wal and -shm files the mode of the file itself.
   await (await open(path, 'a', FILE_MODE)).close();
-  const writer = await openConnection(path, { readOnly: false, busyTimeoutMs: BUSY_TIMEOUT_MS });
+  const writer = openConnection(path, { readOnly: false, busyTimeoutMs: BUSY_TIMEOUT_MS });
   try {
     writer.execute('pragma journal_mode = wal');
     writer.execute('pragma synchronous = full');
-    const reader = await openConnection(path, { readOnly: true, busyTimeoutMs: BUSY_TIMEOUT_MS });
+    writer.execute(CASE_SENSITIVE_LIKE);
+    const reader = openConnection(path, { readOnly: true, busyTimeoutMs: BUSY_TIMEOUT_MS });
+    reader.execute(CASE_SENSITIVE_LIKE);
     return createCatalog(writer, reader);
   } catch (error) {
     writer.close();

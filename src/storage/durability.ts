@@ -6,19 +6,18 @@
  */
 import { constants } from 'node:fs';
 import { chmod, mkdir, open, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { systemCode } from '../errors.ts';
-import { TREES } from './key.ts';
 
 const DIRECTORY_MODE = 0o755;
 /** Directories remembered as synced; one forgotten costs an fsync, no more. */
 const MAX_REMEMBERED_DIRECTORIES = 10_000;
 
-/** Which directories below the root are known to be on the disk. */
+/** Which directories below the trees are known to be on the disk. */
 export interface DirectoryLedger {
   /** Make a directory and its parents; no error where it is there. */
   create(directory: string): Promise<void>;
-  /** Sync the entries that lead from the root to a directory, where that was not done before. */
+  /** Sync the entries that lead from its tree to a directory, where that was not done before. */
   sync(directory: string): Promise<void>;
   /** Remove a directory and its parents as far as they are empty; never an error. */
   prune(directory: string): Promise<void>;
@@ -38,9 +37,9 @@ export async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** The ledger of the directories under `root/pool` and `root/dists`, empty at first. */
-export function createDirectoryLedger(root: string): DirectoryLedger {
-  const trees = new Set(TREES.map((tree) => join(root, tree)));
+/** The ledger of the directories below the paths given, which are there; empty at first. */
+export function createDirectoryLedger(treePaths: readonly string[]): DirectoryLedger {
+  const trees = new Set(treePaths);
   const synced = new Set<string>();
   const remember = (directory: string): void => {
     synced.add(directory);
@@ -60,12 +59,12 @@ export function createDirectoryLedger(root: string): DirectoryLedger {
     },
 
     async sync(directory) {
-      for (let child = directory; child.length > root.length; child = dirname(child)) {
+      for (let child = directory; !trees.has(child); child = dirname(child)) {
         if (synced.has(child)) return;
         await syncDirectory(dirname(child));
       }
       // Only now, from the top down, so that an entry in the set vouches for all above it.
-      for (let child = directory; child.length > root.length; child = dirname(child)) {
+      for (let child = directory; !trees.has(child); child = dirname(child)) {
         remember(child);
       }
     },
