@@ -2,9 +2,10 @@
  * How bytes come to their place: staged whole, sealed, renamed, every step on the disk before the
  * next; nothing is left behind where one fails. Source of truth: rename(2), fsync(2). Floor 2.
  */
-import { constants } from 'node:fs';
-import { copyFile, open, realpath, rename, rm } from 'node:fs/promises';
+import { constants, realpath } from 'node:fs';
+import { copyFile, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { systemCode } from '../errors.ts';
 import { type DirectoryLedger, syncDirectory } from './durability.ts';
 import { createStagingFile } from './staging.ts';
@@ -20,10 +21,12 @@ export interface Place {
   staging: string;
 }
 
+const resolveLinks = promisify(realpath.native);
+
 /** Whether a directory is there and no symbolic link leads to it; `path` is absolute. */
 export async function isReachedDirectly(path: string): Promise<boolean> {
   try {
-    return (await realpath(path)) === path;
+    return (await resolveLinks(path)) === path;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error))) return false;
     throw error;
