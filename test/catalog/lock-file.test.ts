@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDirectory } from '../../src/catalog/lock-file.ts';
@@ -25,6 +26,19 @@ describe('lockDirectory', () => {
     await lock.release();
     await lock.release();
     await (await lockDirectory(directory, 0)).release();
+  });
+
+  it('still holds against others after this process tried a second time', async () => {
+    // POSIX drops a lock when any descriptor of the file is closed; SQLite has to prevent that.
+    const lock = await lockDirectory(directory, 0);
+    await expect(lockDirectory(directory, 0)).rejects.toMatchObject(IN_USE);
+    const other = spawn(process.execPath, [HOLDER, directory], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [printed, complaint] = await Promise.all([text(other.stdout), text(other.stderr)]);
+    expect(printed).toBe('');
+    expect(complaint).toContain('DIRECTORY_IN_USE');
+    await lock.release();
   });
 
   it('keeps directories apart', async () => {

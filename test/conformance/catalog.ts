@@ -404,6 +404,13 @@ export function describeCatalog(name: string, open: () => Promise<OpenCatalog>):
     });
 
     describe('close', () => {
+      it('refuses to wait for the work it is asked in', async () => {
+        const closing = catalog.lock('a', () => catalog.close());
+        await expect(closing).rejects.toThrow('from inside its own work');
+        await catalog.run(INSERT, 'a', 1, null);
+        expect(await names()).toEqual(['a']);
+      });
+
       it('waits for what is under way, and refuses what comes after', async () => {
         const gate = Promise.withResolvers<void>();
         const done: string[] = [];

@@ -1,4 +1,5 @@
 /** The storage in a directory: the port's suite, and what only a disk can get wrong. */
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -173,6 +174,14 @@ describe('files', () => {
     await storage.write(KEY, Buffer.from('x'));
     expect(await collectKeys(storage, '')).toEqual([KEY]);
     expect(await collectKeys(storage, 'pool/.staging/')).toEqual([]);
+  });
+
+  it('does not hang on a pipe that stands where an object would', async () => {
+    mkdirSync(join(root, KEY_DIRECTORY), { recursive: true });
+    execFileSync('mkfifo', [join(root, KEY)]);
+    await expect(storage.read(KEY)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(await storage.stat(KEY)).toBeUndefined();
+    expect(await collectKeys(storage, '')).toEqual([]);
   });
 
   it('says so when a file cannot be read, without the path of the server', async () => {
