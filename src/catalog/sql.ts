@@ -20,10 +20,16 @@ export interface SqlExecutor {
 export interface Catalog extends SqlExecutor {
   /**
    * Runs `work` in one transaction, durable when it resolves; undone whole when `work` throws.
-   * Holds only the statements given to the executor passed in: never another caller's.
+   * Holds only the statements given to the executor passed in: never another caller's. One that
+   * fails undoes all of it, also when `work` catches the error.
+   * @throws Error inside another transaction of this catalog, for which it would wait for ever.
    */
   transaction<Result>(work: (sql: SqlExecutor) => Promise<Result>): Promise<Result>;
-  /** Runs `work` while nobody else, on any node, holds the same name; first come, first served. */
+  /**
+   * Runs `work` while nobody else, on any node, holds the same name; first come, first served.
+   * @throws Error inside a lock of the same name.
+   */
   lock<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+  /** Waits for what is under way; whatever is asked for from then on is refused. */
   close(): Promise<void>;
 }

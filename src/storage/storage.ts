@@ -24,10 +24,16 @@ export interface StagedFile {
   size: number;
 }
 
+/** Every method refuses what is no key (key.ts) with PATH_UNKNOWN. */
 export interface Storage {
   /** Undefined where there is no such object. */
   stat(key: string): Promise<ObjectStat | undefined>;
-  /** @throws an error whose code is ENOENT where there is no such object. */
+  /**
+   * The object as it is now, also when it is replaced or removed while it is read; `end` may lie
+   * beyond it. A stream that is not read to its end has to be destroyed.
+   * @throws an error whose code is ENOENT where there is no such object.
+   * @throws RefusalError RANGE_UNSATISFIABLE where the range begins beyond its end.
+   */
   read(key: string, range?: ByteRange): Promise<Readable>;
   /**
    * Durable when it resolves; replaces an object of the same key in one step.

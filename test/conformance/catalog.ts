@@ -109,6 +109,11 @@ export function describeCatalog(name: string, open: () => Promise<OpenCatalog>):
         expect(await value('a')).toBe(number);
       });
 
+      it('writes a number into text as its digits', async () => {
+        await catalog.run(INSERT, 5, null, null);
+        expect(await names()).toEqual(['5']);
+      });
+
       it('counts and sums integers as numbers', async () => {
         await catalog.run(INSERT, 'a', 2, null);
         await catalog.run(INSERT, 'b', 5, null);
@@ -240,7 +245,8 @@ export function describeCatalog(name: string, open: () => Promise<OpenCatalog>):
         const failing = catalog.transaction(async (sql) => {
           await sql.run(INSERT, 'b', 1, null);
           await sql.run(INSERT, 'a', 2, null).catch(() => undefined);
-          await sql.run(INSERT, 'c', 1, null).catch(() => undefined);
+          await expect(sql.run(INSERT, 'c', 1, null)).rejects.toThrow();
+          await expect(sql.all('select * from thing')).rejects.toThrow();
         });
         await expect(failing).rejects.toThrow(/unique/i);
         expect(await names()).toEqual(['a']);
@@ -362,6 +368,24 @@ export function describeCatalog(name: string, open: () => Promise<OpenCatalog>):
           });
         expect(await Promise.all([1, 2, 3].map(enter))).toEqual([1, 2, 3]);
         expect(order).toEqual(['in 1', 'out 1', 'in 2', 'out 2', 'in 3', 'out 3']);
+      });
+
+      it('lets nobody in beside the second, once the first is out', async () => {
+        const gate = Promise.withResolvers<void>();
+        const order: string[] = [];
+        const first = catalog.lock('suite:a', async () => order.push('first'));
+        const begun = Promise.withResolvers<void>();
+        const second = catalog.lock('suite:a', async () => {
+          begun.resolve();
+          await gate.promise;
+          order.push('second');
+        });
+        await Promise.all([first, begun.promise]);
+        const third = catalog.lock('suite:a', async () => order.push('third'));
+        await nextTurn();
+        gate.resolve();
+        await Promise.all([second, third]);
+        expect(order).toEqual(['first', 'second', 'third']);
       });
 
       it('keeps names apart', async () => {
