@@ -35,11 +35,14 @@ export interface FileFacts {
 /** apt loses everything behind a larger stanza. */
 export const MAX_STANZA_BYTES = 1024 * 1024;
 
-/** Fields apt and dpkg know by a short list of words, compared without regard to case. */
-const WORDS: ReadonlyMap<string, readonly string[]> = new Map([
-  ['multi-arch', ['no', 'same', 'foreign', 'allowed']],
-  ['essential', ['yes', 'no']],
-  ['protected', ['yes', 'no']],
+/** Fields of which apt warns on every run when it does not know the word, and dpkg refuses. */
+const WORDS: ReadonlyMap<string, RegExp> = new Map([
+  ['multi-arch', /^(no|same|foreign|allowed)?$/],
+  ['essential', /^(yes|no)?$/i],
+  ['protected', /^(yes|no)?$/i],
+  ['important', /^(yes|no)?$/i],
+  // One of any other length makes apt drop the whole index.
+  ['description-md5', /^([0-9a-f]{32})?$/i],
 ]);
 
 /** dpkg would add these to the version, and so install another one than the index names. */
@@ -100,10 +103,9 @@ function checkFields(fields: Paragraph): void {
     if (REVISION_FIELDS.includes(folded)) {
       throw unacceptable(`field ${name} is obsolete and would change the version dpkg sees`);
     }
-    const words = WORDS.get(folded);
-    const text = trim(value.toString('latin1'));
-    if (words !== undefined && !words.includes(text.toLowerCase())) {
-      throw unacceptable(`field ${name} is ${quoteText(text)}, not one of ${words.join(', ')}`);
+    const allowed = WORDS.get(folded);
+    if (allowed !== undefined && !allowed.test(trim(value.toString('latin1')))) {
+      throw unacceptable(`field ${name} has a value apt does not know: ${quoteText(value)}`);
     }
     if (RELATION_FIELDS.has(folded)) checkRelations(name, value.toString('latin1'));
   }
@@ -141,7 +143,7 @@ export function parseControl(bytes: Buffer): Control {
   checkFields(fields);
   const source = parseSource(readField(fields, 'Source'), { name, version });
   const section = readField(fields, 'Section');
-  const multiArch = readField(fields, 'Multi-Arch')?.toLowerCase();
+  const multiArch = readField(fields, 'Multi-Arch');
   return {
     name,
     version,

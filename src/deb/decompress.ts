@@ -24,32 +24,55 @@ export function compressionOf(suffix: string): Compression | undefined {
   return Object.hasOwn(known, suffix) ? known[suffix] : undefined;
 }
 
-/** Through one of Node's zlib transforms, told apart from errors of the input itself. */
+/** Counts what the input gives, and remembers its own error apart from those of the decoder. */
+class WatchedInput {
+  supplied = 0;
+  error: unknown;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+
+  constructor(input: AsyncIterable<Uint8Array>) {
+    this.#chunks = input[Symbol.asyncIterator]();
+  }
+
+  /** Not `for await`: a decoder's error is thrown into the `yield`, and is not the input's. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        const next = await this.#next();
+        if (next.done) return;
+        this.supplied += next.value.length;
+        yield next.value;
+      }
+    } finally {
+      await this.#chunks.return?.();
+    }
+  }
+
+  async #next(): Promise<IteratorResult<Uint8Array>> {
+    try {
+      return await this.#chunks.next();
+    } catch (error) {
+      this.error = error;
+      throw error;
+    }
+  }
+}
+
+/** Through one of Node's zlib transforms. */
 async function* decompressZlib(
   input: AsyncIterable<Uint8Array>,
   transform: Transform & { bytesWritten: number },
   format: string,
 ): AsyncGenerator<Buffer> {
-  let supplied = 0;
-  let inputError: unknown;
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of input) {
-        supplied += chunk.length;
-        yield chunk;
-      }
-    } catch (error) {
-      inputError = error;
-      throw error;
-    }
-  }
-  const feeding = pipeline(Readable.from(counted(), { objectMode: false }), transform).catch(
+  const watched = new WatchedInput(input);
+  // A failure is seen in the transform, below; here it would be seen twice.
+  const feeding = pipeline(Readable.from(watched, { objectMode: false }), transform).catch(
     () => {},
   );
   try {
     for await (const chunk of transform) yield chunk;
   } catch (error) {
-    if (inputError !== undefined) throw inputError;
+    if (watched.error !== undefined) throw watched.error;
     const cutOff = (error as { code?: string }).code === 'Z_BUF_ERROR';
     const fault = cutOff ? 'is cut off' : 'is damaged';
     throw new RefusalError('PACKAGE_MALFORMED', `${format}: the compressed data ${fault}`);
@@ -57,7 +80,7 @@ async function* decompressZlib(
     transform.destroy();
     await feeding;
   }
-  if (transform.bytesWritten !== supplied) {
+  if (transform.bytesWritten !== watched.supplied) {
     throw new RefusalError('PACKAGE_MALFORMED', `${format}: bytes follow the compressed data`);
   }
 }

@@ -23,10 +23,15 @@ export const RELATION_FIELDS: ReadonlyMap<string, { alternatives: boolean }> = n
 
 const NAME = '[A-Za-z0-9][A-Za-z0-9+._-]*';
 const ARCHITECTURE = ':[A-Za-z0-9][A-Za-z0-9-]*';
-const VERSION = '\\([ \\t\\n]*(<<|<=|=|>=|>>|<|>)[ \\t\\n]*([^ \\t\\n()]+)[ \\t\\n]*\\)';
+const OPERATOR = '(<<|<=|=|>=|>>|<|>)';
+// No two runs of blanks side by side: what fails to match must fail in linear time.
+const VERSION = `\\([ \\t\\n]*(?:${OPERATOR}[ \\t\\n]*)?([^ \\t\\n()]+)[ \\t\\n]*\\)`;
 const RELATION = new RegExp(
   `^[ \\t\\n]*${NAME}(?:${ARCHITECTURE})?[ \\t\\n]*(?:${VERSION}[ \\t\\n]*)?$`,
 );
+
+/** apt 2.6 gives up where fewer characters than these are left of the field behind a bracket. */
+const MIN_LAST_VERSION_CHARACTERS = 4;
 
 /** What administrators most often meet: source-package syntax that never left debian/control. */
 function reasonOf(member: string): string {
@@ -50,12 +55,17 @@ function checkMember(field: string, member: string): void {
     if (!(error instanceof RefusalError)) throw error;
     throw new RefusalError('PACKAGE_UNACCEPTABLE', `field ${field}: ${error.message}`);
   }
-  if (field.toLowerCase() === 'provides' && operator !== '=') {
+  if (field.toLowerCase() === 'provides' && (operator ?? '=') !== '=') {
     throw new RefusalError(
       'PACKAGE_UNACCEPTABLE',
       `field ${field} may name versions with = only: ${quoteText(member.trim())}`,
     );
   }
+}
+
+function isTooShortForApt(value: string): boolean {
+  const last = value.slice(value.lastIndexOf('(') + 1).trimStart();
+  return value.endsWith(')') && last.length < MIN_LAST_VERSION_CHARACTERS;
 }
 
 /**
@@ -64,6 +74,12 @@ function checkMember(field: string, member: string): void {
  */
 export function checkRelations(field: string, value: string): void {
   if (/^[ \t\n]*$/.test(value)) return;
+  if (isTooShortForApt(value.trim())) {
+    throw new RefusalError(
+      'PACKAGE_UNACCEPTABLE',
+      `field ${field} ends in a version that apt cannot read: ${quoteText(value.trim().slice(-20))}; put a blank before the version`,
+    );
+  }
   const alternatives = RELATION_FIELDS.get(field.toLowerCase())?.alternatives ?? true;
   for (const conjunct of value.split(',')) {
     if (!alternatives && conjunct.includes('|')) {
