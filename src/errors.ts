@@ -32,6 +32,7 @@ export const REFUSALS = {
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',
+  ADDRESS_UNAVAILABLE: 'Address not available',
   TOO_LARGE: 'Too large',
   RANGE_UNSATISFIABLE: 'Range not satisfiable',
   PACKAGE_MALFORMED: 'Not a well-formed package',

@@ -62,7 +62,11 @@ const sources: Source[] = readdirSync(SRC, { recursive: true, encoding: 'utf8' }
   .filter((file) => file.endsWith('.ts'))
   .map((file) => {
     const text = readFileSync(join(SRC, file), 'utf8');
-    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((m) => m[1] ?? '');
+    const imports = [
+      ...text.matchAll(
+        /(?:^import\s+|^(?:import|export)\b[^;'"`]*?\bfrom\s+|\bimport\()'([^']+)'/gm,
+      ),
+    ].map((m) => m[1] ?? '');
     return { file, room: file.split('/')[0] ?? '', imports, text };
   });
 
@@ -148,7 +152,7 @@ describe('purity', () => {
       .filter(
         (s) =>
           /^export default/m.test(s.text) ||
-          s.file.endsWith('index.ts') ||
+          /(^|\/)index\.ts$/.test(s.file) ||
           /(^|\/)(util|utils|helper|helpers|manager|service|handler)s?(\.ts|\/)/.test(s.file),
       )
       .map((s) => s.file);

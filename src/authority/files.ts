@@ -1,0 +1,77 @@
+/**
+ * The folder certs/: names, modes, and writes that leave the old file or the new one, never half.
+ * Keys are 0600, the folder 0700. Floor 3.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RefusalError, systemCode } from '../errors.ts';
+
+/** File -> mode. What is not secret may be read by a web server or a person beside us. */
+const MODES = {
+  'client-ca.crt': 0o644,
+  'client-ca.key': 0o600,
+  'crl.pem': 0o644,
+  'server-ca.crt': 0o644,
+  'server-ca.key': 0o600,
+  'server.crt': 0o644,
+  'server.key': 0o600,
+  'archive-key.asc': 0o600,
+  'archive-keyring.gpg': 0o644,
+  'archive-keyring.asc': 0o644,
+} as const;
+
+export type CertsFile = keyof typeof MODES;
+
+/** The folder certs/ of one data directory. */
+export interface CertsFolder {
+  path(file: CertsFile): string;
+  /** @throws RefusalError NOT_INITIALISED where the file is missing. */
+  readText(file: CertsFile): Promise<string>;
+  exists(file: CertsFile): Promise<boolean>;
+  write(file: CertsFile, content: string | Uint8Array): Promise<void>;
+}
+
+/** Opens certs/ below a data directory, creating the folder. */
+export async function openCertsFolder(data: string): Promise<CertsFolder> {
+  const root = join(data, 'certs');
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  await chmod(root, 0o700);
+  const path = (file: CertsFile): string => join(root, file);
+  return {
+    path,
+    async readText(file) {
+      try {
+        return await readFile(path(file), 'utf8');
+      } catch (error) {
+        const why =
+          systemCode(error) === 'ENOENT' ? 'is missing' : `cannot be read (${systemCode(error)})`;
+        throw new RefusalError('NOT_INITIALISED', `certs/${file} ${why}`);
+      }
+    },
+    async exists(file) {
+      return readFile(path(file)).then(
+        (bytes) => bytes.length > 0,
+        () => false,
+      );
+    },
+    async write(file, content) {
+      const temporary = join(root, `.${file}.${randomBytes(6).toString('hex')}`);
+      try {
+        const handle = await open(temporary, 'wx', MODES[file]);
+        try {
+          await handle.writeFile(content);
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await rename(temporary, path(file));
+        const folder = await open(root, 'r');
+        await folder.sync().finally(() => folder.close());
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** The first day: two self-signed CAs that share nothing, in an empty certs/ folder. Floor 3. */
+import { randomBytes } from 'node:crypto';
+import { RefusalError } from '../errors.ts';
+import { createAuthority } from '../pki/certificate.ts';
+import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { createSerial } from '../pki/serial.ts';
+import type { CertsFile, CertsFolder } from './files.ts';
+import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
+
+/** What must not be there before: losing one of these keys locks everyone out. */
+const KEYS: readonly CertsFile[] = ['client-ca.key', 'server-ca.key', 'archive-key.asc'];
+
+/** @throws RefusalError ALREADY_INITIALISED where certs/ holds a key already. */
+export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
+  for (const file of KEYS) {
+    if (await certs.exists(file)) {
+      throw new RefusalError(
+        'ALREADY_INITIALISED',
+        `certs/${file} exists; a key is never overwritten`,
+      );
+    }
+  }
+}
+
+/** Make the client CA and the server CA; the generation in their names tells a later pair apart. */
+export async function createAuthorities(
+  certs: CertsFolder,
+  organisation: string,
+  now: number,
+): Promise<void> {
+  for (const kind of ['client', 'server'] as const) {
+    const key = generatePrivateKey();
+    const pem = createAuthority(
+      key,
+      { commonName: `${organisation} ${kind} CA 1`.slice(0, 64), organization: organisation },
+      createSerial(randomBytes(16)),
+      { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
+    );
+    await certs.write(`${kind}-ca.key`, encodePrivateKey(key));
+    await certs.write(`${kind}-ca.crt`, pem);
+  }
+}

@@ -1,0 +1,52 @@
+/** Revoking: one transaction, safe to repeat, in force when it resolves. Floor 3. */
+import { type CertificateRow, findCertificates, markRevoked } from '../catalog/certificates.ts';
+import { RefusalError } from '../errors.ts';
+import type { RevocationReason } from '../pki/crl.ts';
+import { canonicalSerial } from '../pki/serial.ts';
+import type { Authority } from './authority.ts';
+import { issueNextCrl } from './crl.ts';
+
+/** A serial in its canonical spelling, or the text itself where it is a name. */
+function spellSerial(nameOrSerial: string): string {
+  const looksLikeSerial = /^(0x)?[0-9a-f:]{16,}$/i.test(nameOrSerial);
+  return looksLikeSerial ? canonicalSerial(nameOrSerial.replace(/^0x/i, '')) : nameOrSerial;
+}
+
+/**
+ * The certificates of a name or a serial, newest first.
+ * @throws RefusalError CERTIFICATE_UNKNOWN
+ */
+export async function selectCertificates(
+  authority: Authority,
+  nameOrSerial: string,
+): Promise<CertificateRow[]> {
+  const exact = await findCertificates(authority.catalog, nameOrSerial);
+  const rows = exact.length
+    ? exact
+    : await findCertificates(authority.catalog, spellSerial(nameOrSerial));
+  if (rows.length === 0) {
+    throw new RefusalError(
+      'CERTIFICATE_UNKNOWN',
+      `no certificate has the name or serial ${JSON.stringify(nameOrSerial.slice(0, 80))}`,
+    );
+  }
+  return rows;
+}
+
+/**
+ * Revoke every certificate of a name, or the one of a serial, and publish the list that says so.
+ * Repeating it changes no date and no reason, and issues the list again.
+ * @throws RefusalError CERTIFICATE_UNKNOWN
+ */
+export async function revokeCertificates(
+  authority: Authority,
+  nameOrSerial: string,
+  reason: RevocationReason,
+): Promise<CertificateRow[]> {
+  const rows = await selectCertificates(authority, nameOrSerial);
+  const at = new Date(authority.now()).toISOString();
+  await issueNextCrl(authority, async (sql) => {
+    for (const row of rows) await markRevoked(sql, row.serial, at, reason);
+  });
+  return selectCertificates(authority, nameOrSerial);
+}

@@ -1,0 +1,59 @@
+/** The server's own certificate: from the server CA, renewed by itself from two thirds of its life. Floor 3. */
+import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
+import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { createSerial } from '../pki/serial.ts';
+import { createSigner } from '../pki/signer.ts';
+import type { CertsFolder } from './files.ts';
+import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
+
+/**
+ * Issue a server certificate with a new key for these names and put both into certs/.
+ * @param names DNS names and IP addresses; the first is the CN.
+ */
+export async function issueServerCertificate(
+  certs: CertsFolder,
+  names: readonly string[],
+  now: number,
+): Promise<void> {
+  const key = generatePrivateKey();
+  const signer = createSigner(
+    await certs.readText('server-ca.crt'),
+    createPrivateKey(await certs.readText('server-ca.key')),
+  );
+  const pem = await issueCertificate(signer, {
+    publicKey: createPublicKey(key),
+    subject: { commonName: (names[0] ?? 'localhost').slice(0, 64) },
+    serial: createSerial(randomBytes(16)),
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: new Date(addDays(now, SERVER_CERTIFICATE_DAYS)),
+    profile: { kind: 'server', names: [...names] },
+  });
+  // The certificate names the key: a crash between the two is seen at start, and both made again.
+  await certs.write('server.key', encodePrivateKey(key));
+  await certs.write('server.crt', pem);
+}
+
+/** Why the certificate in certs/ should be replaced now; undefined where it serves. */
+export async function findServerCertificateFault(
+  certs: CertsFolder,
+  names: readonly string[],
+  now: number,
+): Promise<string | undefined> {
+  if (!(await certs.exists('server.crt')) || !(await certs.exists('server.key'))) return 'missing';
+  const facts = readCertificate(await certs.readText('server.crt'));
+  const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
+  if (!key.equals(facts.publicKey)) return 'made for another key';
+  const lacking = names.find((name) => !coversName(facts, name));
+  if (lacking !== undefined) return `without the name ${lacking}`;
+  const life = facts.notAfter.getTime() - facts.notBefore.getTime();
+  return now > facts.notBefore.getTime() + (life * 2) / 3
+    ? 'past two thirds of its life'
+    : undefined;
+}
+
+function coversName(facts: CertificateFacts, name: string): boolean {
+  return [...facts.dnsNames, ...facts.ipAddresses].some(
+    (known) => known.toLowerCase() === name.toLowerCase(),
+  );
+}

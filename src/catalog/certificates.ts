@@ -1,0 +1,82 @@
+/** Questions about certificates, one function each. Floor 2. */
+import type { SqlExecutor } from './sql.ts';
+
+/** One issued certificate; times are ISO-8601 UTC, `suites` a JSON array or null for all. */
+export interface CertificateRow {
+  serial: string;
+  name: string;
+  role: string;
+  suites: string | null;
+  not_before: string;
+  not_after: string;
+  fingerprint: string;
+  pem: string;
+  issued_at: string;
+  issued_by: string;
+  revoked_at: string | null;
+  revocation_reason: string | null;
+}
+
+export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
+  await sql.run(
+    `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
+       issued_at, issued_by, revoked_at, revocation_reason)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    row.serial,
+    row.name,
+    row.role,
+    row.suites,
+    row.not_before,
+    row.not_after,
+    row.fingerprint,
+    row.pem,
+    row.issued_at,
+    row.issued_by,
+    row.revoked_at,
+    row.revocation_reason,
+  );
+}
+
+/** Newest first. */
+export function listCertificates(sql: SqlExecutor): Promise<CertificateRow[]> {
+  return sql.all('SELECT * FROM certificate ORDER BY issued_at DESC, serial');
+}
+
+/** Every certificate of that serial or of that name, newest first. */
+export function findCertificates(
+  sql: SqlExecutor,
+  nameOrSerial: string,
+): Promise<CertificateRow[]> {
+  return sql.all(
+    'SELECT * FROM certificate WHERE name = $1 OR serial = $1 ORDER BY issued_at DESC, serial',
+    nameOrSerial,
+  );
+}
+
+/** Marks it once: a second revocation changes nothing. Resolves with whether it did. */
+export async function markRevoked(
+  sql: SqlExecutor,
+  serial: string,
+  revokedAt: string,
+  reason: string,
+): Promise<boolean> {
+  const changed = await sql.run(
+    'UPDATE certificate SET revoked_at = $2, revocation_reason = $3 WHERE serial = $1 AND revoked_at IS NULL',
+    serial,
+    revokedAt,
+    reason,
+  );
+  return changed > 0;
+}
+
+/** The revoked that a list must still name: those whose own life ended after `lapsedAfter`. */
+export function listRevoked(
+  sql: SqlExecutor,
+  lapsedAfter: string,
+): Promise<{ serial: string; revoked_at: string; revocation_reason: string }[]> {
+  return sql.all(
+    `SELECT serial, revoked_at, revocation_reason FROM certificate
+     WHERE revoked_at IS NOT NULL AND not_after > $1 ORDER BY revoked_at, serial`,
+    lapsedAfter,
+  );
+}

@@ -1,0 +1,32 @@
+/** Questions about hosts. Floor 2. */
+import type { SqlExecutor } from './sql.ts';
+
+export interface HostRow {
+  name: string;
+  group_name: string;
+  added_at: string;
+}
+
+/** Resolves with false where the name is taken. */
+export async function insertHost(sql: SqlExecutor, row: HostRow): Promise<boolean> {
+  const changed = await sql.run(
+    'INSERT INTO host (name, group_name, added_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING',
+    row.name,
+    row.group_name,
+    row.added_at,
+  );
+  return changed > 0;
+}
+
+export function listHosts(sql: SqlExecutor): Promise<HostRow[]> {
+  return sql.all('SELECT * FROM host ORDER BY name');
+}
+
+export function findHost(sql: SqlExecutor, name: string): Promise<HostRow | undefined> {
+  return sql.get('SELECT * FROM host WHERE name = $1', name);
+}
+
+/** Resolves with whether there was one. */
+export async function deleteHost(sql: SqlExecutor, name: string): Promise<boolean> {
+  return (await sql.run('DELETE FROM host WHERE name = $1', name)) > 0;
+}

@@ -1,0 +1,52 @@
+/** Questions about suites. Floor 2. */
+import type { SqlExecutor } from './sql.ts';
+
+/** `components` and `architectures` are JSON arrays; `publication` is 0 before the first one. */
+export interface SuiteRow {
+  name: string;
+  codename: string;
+  origin: string;
+  label: string;
+  description: string;
+  components: string;
+  architectures: string;
+  valid_for_ms: number;
+  publication: number;
+  created_at: string;
+}
+
+export function listSuites(sql: SqlExecutor): Promise<SuiteRow[]> {
+  return sql.all('SELECT * FROM suite ORDER BY name');
+}
+
+export function findSuite(sql: SqlExecutor, name: string): Promise<SuiteRow | undefined> {
+  return sql.get('SELECT * FROM suite WHERE name = $1', name);
+}
+
+/** Resolves with false where the name is taken. */
+export async function insertSuite(sql: SqlExecutor, row: SuiteRow): Promise<boolean> {
+  const changed = await sql.run(
+    `INSERT INTO suite (name, codename, origin, label, description, components, architectures,
+       valid_for_ms, publication, created_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING`,
+    row.name,
+    row.codename,
+    row.origin,
+    row.label,
+    row.description,
+    row.components,
+    row.architectures,
+    row.valid_for_ms,
+    row.publication,
+    row.created_at,
+  );
+  return changed > 0;
+}
+
+export async function pointSuite(
+  sql: SqlExecutor,
+  name: string,
+  publication: number,
+): Promise<void> {
+  await sql.run('UPDATE suite SET publication = $2 WHERE name = $1', name, publication);
+}

@@ -1,0 +1,199 @@
+/** `aptkeep cert`: client certificates. Private keys are made here and never travel. Floor 9. */
+import { randomUUID } from 'node:crypto';
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import { ROLES, type Role } from '../authority/profiles.ts';
+import { RefusalError, systemCode } from '../errors.ts';
+import type { OutputOf } from '../operations/table.ts';
+import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
+import { createRequest } from '../pki/csr.ts';
+import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { addLeaf, collectWords, type Shown } from './command.ts';
+import type { Performer } from './performer.ts';
+import { formatTime, renderPairs, renderTable } from './table.ts';
+
+type Certificate = OutputOf<'certificate.list'>['certificates'][number];
+
+interface IssueOptions {
+  role: Role;
+  out: string;
+  csr?: string;
+  days?: number;
+  suites?: string[];
+  force?: boolean;
+}
+
+export async function readTextFile(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new RefusalError('FILE_UNREADABLE', `${path}: ${systemCode(error) || 'cannot be read'}`);
+  }
+}
+
+async function refuseExisting(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const exists = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (exists) throw new RefusalError('INPUT_INVALID', `${path} exists; --force replaces it`);
+  }
+}
+
+/** Every file or none: all are written aside first, then renamed. */
+async function writeFiles(
+  files: readonly { path: string; text: string; mode: number }[],
+): Promise<void> {
+  const suffix = `.${randomUUID()}`;
+  try {
+    for (const { path, text, mode } of files)
+      await writeFile(path + suffix, text, { mode, flag: 'wx' });
+    for (const { path } of files) await rename(path + suffix, path);
+  } catch (error) {
+    for (const { path } of files) await rm(path + suffix, { force: true });
+    throw new RefusalError('FILE_UNREADABLE', `cannot write to the folder: ${systemCode(error)}`);
+  }
+}
+
+async function issue(performer: Performer, name: string, options: IssueOptions): Promise<Shown> {
+  const path = (suffix: string): string => join(options.out, `${name}.${suffix}`);
+  const isOwn = options.csr === undefined;
+  // Before anything is issued: a certificate without a place to go would be valid and lost.
+  if (!options.force) await refuseExisting(isOwn ? [path('crt'), path('key')] : [path('crt')]);
+  try {
+    await mkdir(options.out, { recursive: true });
+  } catch (error) {
+    throw new RefusalError('FILE_UNREADABLE', `--out ${options.out}: ${systemCode(error)}`);
+  }
+  const key = generatePrivateKey();
+  const csr =
+    options.csr === undefined
+      ? createRequest(key, { commonName: 'request' })
+      : await readTextFile(options.csr);
+  const { role, days, suites } = options;
+  const issued = await performer.perform('certificate.issue', {
+    ...{ name, role, csr },
+    ...(days === undefined ? {} : { days }),
+    ...(suites === undefined ? {} : { suites }),
+  });
+  const files = [
+    { path: path('crt'), text: issued.pem, mode: 0o644 },
+    { path: join(options.out, 'ca.crt'), text: issued.ca, mode: 0o644 },
+    ...(isOwn ? [{ path: path('key'), text: encodePrivateKey(key), mode: 0o600 }] : []),
+  ];
+  await writeFiles(files);
+  const written = files.map((file) => file.path);
+  return {
+    json: { ...issued, files: written },
+    text: renderPairs([
+      ['certificate', `${issued.role} ${issued.name}`],
+      ['serial', issued.serial],
+      ['valid until', formatTime(issued.notAfter)],
+      ...written.map((file): [string, string] => ['written', file]),
+    ]),
+  };
+}
+
+function renderCertificates(certificates: readonly Certificate[]): string {
+  return renderTable(
+    ['NAME', 'ROLE', 'STATUS', 'VALID UNTIL', 'SERIAL'],
+    certificates.map((one) => [
+      one.name,
+      one.suites ? `${one.role} (${one.suites.join(', ')})` : one.role,
+      one.reason && one.reason !== 'unspecified' ? `${one.status} (${one.reason})` : one.status,
+      formatTime(one.notAfter),
+      one.serial,
+    ]),
+  );
+}
+
+function describe(one: Certificate & { pem: string }): string {
+  return `${renderPairs([
+    ['name', one.name],
+    ['role', one.role],
+    ['suites', one.suites?.join(', ') ?? 'all'],
+    ['status', one.status],
+    ['serial', one.serial],
+    ['valid from', formatTime(one.notBefore)],
+    ['valid until', formatTime(one.notAfter)],
+    ['issued', `${formatTime(one.issuedAt)} by ${one.issuedBy}`],
+    ...(one.revokedAt
+      ? [['revoked', `${formatTime(one.revokedAt)} (${one.reason})`] as const]
+      : []),
+    ['SHA-256', one.fingerprint],
+  ])}${one.pem}`;
+}
+
+const roleOption = (): Option =>
+  new Option('--role <role>', 'what its bearer may do').choices(ROLES).makeOptionMandatory();
+
+export function addCertCommands(program: Command): void {
+  const cert = program.command('cert').description('client certificates');
+  addLeaf(cert, {
+    usage: 'issue <name>',
+    summary: 'issue a certificate; its key is made here and goes nowhere else',
+    example: 'aptkeep cert issue moodle-web0 --role host --out ./moodle-web0',
+    options: (command) =>
+      command
+        .addOption(roleOption())
+        .requiredOption('--out <dir>', 'folder for NAME.crt, NAME.key and ca.crt')
+        .option('--csr <file>', 'certify the key of this PKCS#10 request instead of a new one')
+        .option('--days <n>', 'how long it is valid', Number)
+        .option('--suites <names>', 'limit an uploader to these suites', collectWords)
+        .option('--force', 'replace files that exist'),
+    run: (performer, options, [name]) =>
+      issue(performer, String(name), options as unknown as IssueOptions),
+  });
+  addLeaf(cert, {
+    usage: 'list',
+    summary: 'every certificate ever issued',
+    example: 'aptkeep cert list --json',
+    run: async (performer) => {
+      const json = await performer.perform('certificate.list', {});
+      return { json, text: renderCertificates(json.certificates) };
+    },
+  });
+  addLeaf(cert, {
+    usage: 'show <name-or-serial>',
+    summary: 'the certificates of a name, or the one of a serial',
+    example: 'aptkeep cert show moodle-web0',
+    run: async (performer, _options, [certificate]) => {
+      const json = await performer.perform('certificate.show', {
+        certificate: String(certificate),
+      });
+      return { json, text: json.certificates.map(describe).join('\n') };
+    },
+  });
+  addLeaf(cert, {
+    usage: 'revoke <name-or-serial>',
+    summary: 'revoke; refused everywhere when this returns',
+    example: 'aptkeep cert revoke moodle-web3 --reason keyCompromise',
+    options: (command) =>
+      command.addOption(
+        new Option('--reason <reason>', 'why (RFC 5280)')
+          .choices(REVOCATION_REASONS)
+          .default('unspecified'),
+      ),
+    run: async (performer, options, [certificate]) => {
+      const reason = options.reason as RevocationReason;
+      const input = { certificate: String(certificate), reason };
+      const json = await performer.perform('certificate.revoke', input);
+      return { json, text: renderCertificates(json.certificates) };
+    },
+  });
+  addLeaf(cert, {
+    usage: 'test <file>',
+    summary: 'would this certificate be let in now, and if not, why (exit status 1)',
+    example: 'aptkeep cert test ./moodle-web0/moodle-web0.crt',
+    run: async (performer, _options, [file]) => {
+      const pem = await readTextFile(String(file));
+      const json = await performer.perform('certificate.test', { pem });
+      const who = `${json.role ?? 'unknown'} ${json.name}, serial ${json.serial}`;
+      return json.admitted
+        ? { json, text: `let in: ${who}\n` }
+        : { json, text: `refused: ${who}: ${json.reason}\n`, status: 1 };
+    },
+  });
+}

@@ -1,0 +1,139 @@
+/**
+ * How every command is made: the same options for where it works, an example in its help, a table
+ * for people or JSON for programs. Floor 9.
+ */
+import { access } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { type Config, type ConfigFlags, loadConfig } from '../config.ts';
+import { RefusalError } from '../errors.ts';
+import { openLocally } from './local.ts';
+import type { Performer } from './performer.ts';
+import { connectServer, connectSocket } from './remote.ts';
+
+/** The options that say where a command works. */
+export interface TargetOptions {
+  data?: string;
+  config?: string;
+  server?: string;
+  cert?: string;
+  key?: string;
+  ca?: string;
+  json?: boolean;
+}
+
+const TARGET_FLAGS: readonly [string, string, string | undefined][] = [
+  ['--data <dir>', 'the data directory (default: this folder)', undefined],
+  [
+    '--config <file>',
+    'the configuration file (default: aptkeep.yaml in the data directory)',
+    undefined,
+  ],
+  [
+    '--server <url>',
+    'work on a server over mutual TLS, like https://repo.example.org:8443',
+    'APTKEEP_SERVER',
+  ],
+  ['--cert <file>', 'with --server: your certificate', 'APTKEEP_CERT'],
+  ['--key <file>', 'with --server: its private key', 'APTKEEP_KEY'],
+  ['--ca <file>', "with --server: the CA of the server's certificate", 'APTKEEP_CA'],
+];
+
+export function readConfig(options: TargetOptions, settings: ConfigFlags['settings'] = {}): Config {
+  return loadConfig({ data: options.data, config: options.config, settings }, process.env);
+}
+
+/** @throws RefusalError USAGE_INVALID where --server lacks what belongs to it. */
+export async function openTarget(options: TargetOptions): Promise<Performer> {
+  const { server, cert, key, ca } = options;
+  if (server !== undefined && options.data === undefined) {
+    if (cert === undefined || key === undefined || ca === undefined) {
+      const missing = Object.entries({ cert, key, ca }).filter(([, value]) => value === undefined);
+      throw new RefusalError(
+        'USAGE_INVALID',
+        `--server needs ${missing.map(([name]) => `--${name}`).join(', ')} too`,
+      );
+    }
+    return connectServer({ server, cert, key, ca });
+  }
+  const config = readConfig(options);
+  await access(config.data).catch(() => {
+    throw new RefusalError('NOT_INITIALISED', `there is no data directory ${config.data}`);
+  });
+  const running = await connectSocket(config.data);
+  if (running) return running;
+  try {
+    return await openLocally(config);
+  } catch (error) {
+    // A server may have started between the look and the lock.
+    const isHeld = error instanceof RefusalError && error.code === 'DIRECTORY_IN_USE';
+    const started = isHeld ? await connectSocket(config.data) : undefined;
+    if (started) return started;
+    throw error;
+  }
+}
+
+/** What a command prints: the same facts for programs and for people. */
+export interface Shown {
+  json: unknown;
+  text: string;
+  /** The status to leave with when it is not 0. */
+  status?: number;
+}
+
+export interface LeafOptions {
+  [name: string]: unknown;
+}
+
+/** One command: its usage, what it does, an example, and what it runs. */
+export interface Leaf {
+  usage: string;
+  summary: string;
+  example: string;
+  options?: (command: Command) => void;
+  /** `words` are the arguments in order; a variadic one arrives as an array. */
+  run: (performer: Performer, options: LeafOptions, words: unknown[]) => Promise<Shown>;
+}
+
+export function addTargetOptions(command: Command): Command {
+  for (const [flags, text, variable] of TARGET_FLAGS) {
+    const option = new Option(flags, text);
+    command.addOption(variable === undefined ? option : option.env(variable));
+  }
+  return command.option('--json', 'print JSON');
+}
+
+export function addExample(command: Command, example: string): Command {
+  return command.addHelpText('after', `\nExample:\n  ${example}`);
+}
+
+export function print(shown: Shown, json: boolean | undefined): void {
+  process.stdout.write(json ? `${JSON.stringify(shown.json, null, 2)}\n` : shown.text);
+  if (shown.status !== undefined) process.exitCode = shown.status;
+}
+
+/** Adds a command that works on a repository, here or over HTTP. */
+export function addLeaf(parent: Command, leaf: Leaf): void {
+  const command = parent.command(leaf.usage).description(leaf.summary);
+  leaf.options?.(command);
+  addExample(addTargetOptions(command), leaf.example);
+  command.action(async (...given: unknown[]) => {
+    const options = command.opts() as LeafOptions & TargetOptions;
+    const performer = await openTarget(options);
+    try {
+      print(await leaf.run(performer, options, given.slice(0, -2)), options.json);
+    } finally {
+      await performer.close();
+    }
+  });
+}
+
+/** A comma-separated list, or the option given more than once. */
+export function collectWords(text: string, previous: string[] | undefined): string[] {
+  return [
+    ...(previous ?? []),
+    ...text
+      .split(',')
+      .map((word) => word.trim())
+      .filter(Boolean),
+  ];
+}

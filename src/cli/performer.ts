@@ -1,0 +1,24 @@
+/** The two ways a command is carried out, with the same words and the same output. Floor 9. */
+import type { RoutedName } from '../http/routes.ts';
+import type { AddedPackage } from '../operations/packages.ts';
+import type { InputOf, OutputOf } from '../operations/table.ts';
+
+/** Where an upload goes; no component means the suite's first. */
+export interface UploadPlace {
+  suite: string;
+  component: string | undefined;
+}
+
+/** Told how many bytes more are on their way. */
+export type Progress = (bytes: number) => void;
+
+export interface Performer {
+  perform<Name extends RoutedName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>;
+  /** Hands over one file; `created` is false where exactly these bytes were there before. */
+  upload(
+    file: string,
+    place: UploadPlace,
+    progress: Progress,
+  ): Promise<{ added: AddedPackage; created: boolean }>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,63 @@
+/** The command line: every noun on one screen, and how it ends. Floor 9. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { addCertCommands } from './cert.ts';
+import { addCompletionCommand } from './completion.ts';
+import { addCrlCommands } from './crl.ts';
+import { describeFailure } from './exit.ts';
+import { addHostCommands } from './host.ts';
+import { addKeyCommands } from './key.ts';
+import { addPackageCommands } from './package.ts';
+import { addServeCommands } from './serve.ts';
+import { addStatusCommands } from './status.ts';
+import { addSuiteCommands } from './suite.ts';
+
+function readVersion(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** Every command obeys the same manners; commander copies none of this to commands made later. */
+function applyManners(command: Command): void {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'aptkeep: wrong usage: ')),
+  });
+  for (const child of command.commands) applyManners(child);
+}
+
+export function createProgram(): Command {
+  const program = new Command('aptkeep')
+    .description('A private, signed Debian package repository that only your machines can enter.')
+    .version(`aptkeep ${readVersion()}`, '--version', 'print the version')
+    .helpOption('--help', 'print help');
+  addServeCommands(program);
+  addStatusCommands(program);
+  addCertCommands(program);
+  addCrlCommands(program);
+  addSuiteCommands(program);
+  addPackageCommands(program);
+  addKeyCommands(program);
+  addHostCommands(program);
+  addCompletionCommand(program);
+  program.addHelpText(
+    'after',
+    '\nExample:\n  aptkeep serve --data /srv/aptkeep\n\nSee aptkeep COMMAND --help for each command.',
+  );
+  applyManners(program);
+  return program;
+}
+
+/** Runs one command line; sets the exit status: 0 done, 1 refused or failed, 2 wrong usage. */
+export async function runProgram(words: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync(words, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    const { message, status } = describeFailure(error);
+    process.stderr.write(`${message}\n`);
+    process.exitCode = status;
+  }
+}

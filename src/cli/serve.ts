@@ -1,0 +1,169 @@
+/** `aptkeep init`, `aptkeep serve` and `aptkeep config`. Floor 9. */
+import { access } from 'node:fs/promises';
+import { relative, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { initialiseDirectory } from '../compose.ts';
+import type { Config, SettingKey } from '../config.ts';
+import { type Daemon, startDaemon } from '../daemon.ts';
+import { quoteShell } from '../fleet/apt-script.ts';
+import { createLogger } from '../log.ts';
+import { readCertificate } from '../pki/certificate.ts';
+import { describeKey } from '../signing/key.ts';
+import { addExample, collectWords, print, readConfig, type TargetOptions } from './command.ts';
+import { renderPairs, renderTable } from './table.ts';
+
+interface ServeOptions extends TargetOptions {
+  name?: string;
+  listen?: string;
+  hostname?: string[];
+  healthListen?: string;
+  logLevel?: string;
+}
+
+function readServeConfig(options: ServeOptions): Config {
+  return readConfig(options, {
+    name: options.name,
+    listen: options.listen,
+    hostname: options.hostname?.join(','),
+    'health.listen': options.healthListen,
+    'log.level': options.logLevel,
+  });
+}
+
+function addServeOptions(command: Command): Command {
+  return command
+    .option('--data <dir>', 'the data directory (default: this folder)')
+    .option(
+      '--config <file>',
+      'the configuration file (default: aptkeep.yaml in the data directory)',
+    )
+    .option('--name <org>', 'the organisation: Origin and Label of suite "stable", O of the CAs')
+    .option(
+      '--hostname <name>',
+      "a name or IP address for the server's certificate; repeatable",
+      collectWords,
+    )
+    .option('--listen <host:port>', 'where to listen (default: 0.0.0.0:8443)');
+}
+
+function warn(config: Config): void {
+  for (const warning of config.warnings) process.stderr.write(`aptkeep: warning: ${warning}\n`);
+}
+
+const inPairs = (hex: string): string => (hex.toUpperCase().match(/../g) ?? []).join(':');
+
+/** The program as a newcomer types it in this folder. */
+function describeProgram(): string {
+  const launcher = resolve(import.meta.dirname, '../../bin/aptkeep');
+  const here = relative(process.cwd(), launcher);
+  return here.startsWith('..') ? launcher : `./${here}`;
+}
+
+/** Commands that work when pasted as printed: build and upload, enrol, update. */
+async function suggestCommands(config: Config): Promise<string[]> {
+  const program = quoteShell(describeProgram());
+  const data = resolve(config.data) === process.cwd() ? '' : ` --data ${quoteShell(config.data)}`;
+  const moodle = resolve(import.meta.dirname, '../../examples/moodle');
+  const hasExample = await access(`${moodle}/build`).then(
+    () => true,
+    () => false,
+  );
+  const built = '/tmp/aptkeep-example';
+  const upload = hasExample
+    ? `mkdir -p ${built} && (cd ${built} && ${quoteShell(`${moodle}/build`)} lu-moodle-lu_v2.5.0-0 ${quoteShell(`${moodle}/source`)}) && ${program} upload ${built}/lu-moodle-lu_2.5.0-0_all.deb --suite stable${data}`
+    : `${program} package list${data}`;
+  const root = '/tmp/aptkeep-moodle-web0';
+  return [
+    `  upload a package:  ${upload}`,
+    `  enrol a host:      ${program} cert issue moodle-web0 --role host --out ${root} --force${data} && ${program} host show moodle-web0 --apt --root ${root} --key-file ${root}/moodle-web0.key${data} | sh`,
+    `  its apt pulls:     apt-get -c ${root}/apt.conf update`,
+  ];
+}
+
+async function renderWelcome(daemon: Daemon): Promise<string> {
+  const { parts } = daemon;
+  const ca = readCertificate(await parts.authority.certs.readText('server-ca.crt'));
+  const clientCa = readCertificate(await parts.authority.certs.readText('client-ca.crt'));
+  const keys = await Promise.all(parts.repository.signingKeys.map(describeKey));
+  const facts = renderPairs([
+    ['url', parts.url],
+    ['data', parts.config.data],
+    ['server CA', `SHA256 ${inPairs(ca.fingerprint)}`],
+    ['client CA', `SHA256 ${inPairs(clientCa.fingerprint)}`],
+    ...keys.map((key) => ['signing key', key.fingerprint] as const),
+  ]);
+  const next = await suggestCommands(parts.config);
+  return `${facts}\nNext, from another terminal in this folder:\n${next.join('\n')}\n\n`;
+}
+
+/** Serves until a signal ends it. */
+async function serve(options: ServeOptions): Promise<void> {
+  const config = readServeConfig(options);
+  warn(config);
+  const log = createLogger(config.values['log.level']);
+  const daemon = await startDaemon(config, log);
+  const ended = new Promise<void>((resolveEnd, reject) => {
+    let stopping = false;
+    const stop = (): void => {
+      if (stopping) return;
+      stopping = true;
+      daemon.stop().then(resolveEnd, reject);
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+  process.stdout.write(await renderWelcome(daemon));
+  process.stdout.write(`aptkeep: ready ${daemon.parts.url}\n`);
+  await ended;
+}
+
+async function initialise(options: ServeOptions): Promise<void> {
+  const config = readServeConfig(options);
+  warn(config);
+  await initialiseDirectory(config, createLogger('warn'));
+  const json = { data: config.data, name: config.values.name, suite: 'stable' };
+  const data = resolve(config.data) === process.cwd() ? '' : ` --data ${quoteShell(config.data)}`;
+  const text = `initialised ${config.data} for ${config.values.name}: two CAs, a revocation list, a server certificate, a signing key, suite stable\nnext: ${describeProgram()} serve${data}\n`;
+  print({ json, text }, options.json);
+}
+
+export function addServeCommands(program: Command): void {
+  const init = addServeOptions(program.command('init'))
+    .description('make a repository in an empty data directory')
+    .option('--json', 'print JSON')
+    .action((options: ServeOptions) => initialise(options));
+  addExample(init, 'aptkeep init --data /srv/aptkeep --name Uni --hostname repo.example.org');
+  const serveCommand = addServeOptions(program.command('serve'))
+    .description('serve a data directory, making the repository first where there is none')
+    .option(
+      '--health-listen <host:port>',
+      'where health and metrics are served in the clear, or off (default: 127.0.0.1:9464)',
+    )
+    .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
+    .action((options: ServeOptions) => serve(options));
+  addExample(serveCommand, 'aptkeep serve --data /srv/aptkeep --listen 0.0.0.0:8443');
+  const config = program.command('config').description('the configuration');
+  const show = addServeOptions(config.command('show'))
+    .description('the effective configuration, and where each value came from')
+    .option('--json', 'print JSON')
+    .action((options: ServeOptions) => {
+      const effective = readServeConfig(options);
+      warn(effective);
+      const keys = Object.keys(effective.texts) as SettingKey[];
+      const rows = keys.map((key) => ({
+        key,
+        value: effective.texts[key],
+        origin: effective.origins[key],
+      }));
+      const json = { data: effective.data, settings: rows };
+      const table = rows.map((row) => [row.key, row.value, row.origin]);
+      print(
+        {
+          json,
+          text: renderTable(['KEY', 'VALUE', 'FROM'], [['data', effective.data, ''], ...table]),
+        },
+        options.json,
+      );
+    });
+  addExample(show, 'aptkeep config show');
+}

@@ -1,0 +1,269 @@
+/**
+ * Configuration -> the working parts; the only file that names the adapters behind the ports.
+ * Floor 6.
+ */
+import { access, mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Authority, openAuthority } from './authority/authority.ts';
+import { issueNextCrl } from './authority/crl.ts';
+import { openCertsFolder } from './authority/files.ts';
+import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
+import { issueServerCertificate } from './authority/server-certificate.ts';
+import { lockDirectory } from './catalog/lock-file.ts';
+import { migrate } from './catalog/migrate.ts';
+import { readSetting, writeSetting } from './catalog/settings.ts';
+import type { Catalog } from './catalog/sql.ts';
+import { openSqlite } from './catalog/sqlite.ts';
+import type { Config } from './config.ts';
+import { RefusalError } from './errors.ts';
+import type { Logger } from './log.ts';
+import type { Parts } from './operations/operation.ts';
+import { Indexes } from './repository/indexes.ts';
+import { loadLivePublications } from './repository/live.ts';
+import { signSuiteAgain } from './repository/publications.ts';
+import type { PublishParts } from './repository/publish.ts';
+import { Publisher } from './repository/publisher.ts';
+import { createSuite } from './repository/suites.ts';
+import { exportKeyring, generateSigningKey, readSigningKey } from './signing/key.ts';
+import { clearUnfinished, openDirectory } from './storage/directory.ts';
+
+/** How long a local command waits for another one on the same data directory. */
+const LOCK_WAIT_MS = 10_000;
+/** A key must be older than every signature it makes, on the slowest host's clock. */
+const KEY_BACKDATE_MS = 3_600_000;
+
+export interface OpenedParts extends Parts {
+  close(): Promise<void>;
+}
+
+/** What a data directory needs before it can be opened. */
+export interface Ground {
+  catalog: Catalog;
+  release(): Promise<void>;
+}
+
+async function openGround(config: Config, now: () => number, waitMs: number): Promise<Ground> {
+  const lock = await lockDirectory(config.data, waitMs);
+  try {
+    const catalog = await openSqlite(join(config.data, 'catalog.sqlite'));
+    await migrate(catalog, new Date(now()));
+    return {
+      catalog,
+      async release() {
+        await catalog.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+/** The names a server certificate needs: this machine, where it listens, and what was asked for. */
+export function listServerNames(config: Config, recorded: readonly string[]): string[] {
+  const { host } = config.values.listen;
+  const wildcard = ['0.0.0.0', '::'].includes(host);
+  const names = [
+    ...config.values.hostname,
+    ...recorded,
+    'localhost',
+    hostname(),
+    '127.0.0.1',
+    '::1',
+  ];
+  return [...new Set(wildcard ? names : [...names, host])];
+}
+
+/** The name in the URL that hosts are given; one that the server certificate carries. */
+function choosePublicName(config: Config, recorded: readonly string[]): string {
+  const { host } = config.values.listen;
+  const local = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host);
+  const name = config.values.hostname[0] ?? recorded[0] ?? (local ? 'localhost' : host);
+  return name.includes(':') ? `[${name}]` : name;
+}
+
+const hasCatalog = (config: Config): Promise<boolean> =>
+  access(join(config.data, 'catalog.sqlite')).then(
+    () => true,
+    () => false,
+  );
+
+/** Whether the data directory was initialised to the end; a look that leaves no trace. */
+export async function isInitialised(
+  config: Config,
+  now: () => number = Date.now,
+): Promise<boolean> {
+  if (!(await hasCatalog(config))) return false;
+  const ground = await openGround(config, now, LOCK_WAIT_MS);
+  try {
+    return (await readSetting(ground.catalog, 'initialised')) === 'done';
+  } finally {
+    await ground.release();
+  }
+}
+
+const refuseEmpty = (): RefusalError =>
+  new RefusalError(
+    'NOT_INITIALISED',
+    'this data directory holds no repository: run `aptkeep init` first, or name another with --data',
+  );
+
+async function openRepository(
+  config: Config,
+  catalog: Catalog,
+  armoredKey: string,
+  shared: { now: () => number; log: Logger },
+): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
+  const storage = await openDirectory(config.data);
+  await clearUnfinished(config.data);
+  const parts: PublishParts = {
+    ...shared,
+    catalog,
+    storage,
+    staging: join(config.data, 'pool', '.staging'),
+    signingKeys: [await readSigningKey(armoredKey)],
+    indexes: new Indexes(catalog, storage),
+    live: await loadLivePublications(catalog),
+  };
+  const publisher = new Publisher(parts);
+  return {
+    ...parts,
+    publisher,
+    async close() {
+      await publisher.settle();
+      await storage.close();
+    },
+  };
+}
+
+/**
+ * Open an initialised data directory; it is locked until `close`.
+ * @throws RefusalError NOT_INITIALISED, DIRECTORY_IN_USE
+ */
+export async function openParts(
+  config: Config,
+  log: Logger,
+  now: () => number = Date.now,
+): Promise<OpenedParts> {
+  if (!(await hasCatalog(config))) throw refuseEmpty();
+  const ground = await openGround(config, now, LOCK_WAIT_MS);
+  try {
+    const { catalog } = ground;
+    if ((await readSetting(catalog, 'initialised')) !== 'done') throw refuseEmpty();
+    const certs = await openCertsFolder(config.data);
+    const crlLifetime = config.values['crl.lifetime'];
+    const authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
+    const armoredKey = await certs.readText('archive-key.asc');
+    const repository = await openRepository(config, catalog, armoredKey, { now, log });
+    const recorded = await readRecordedNames(catalog);
+    return {
+      config,
+      authority,
+      repository,
+      activity: createActivity(now()),
+      url: `https://${choosePublicName(config, recorded)}:${config.values.listen.port}`,
+      log,
+      now,
+      async close() {
+        await repository.close();
+        await ground.release();
+      },
+    };
+  } catch (error) {
+    await ground.release();
+    throw error;
+  }
+}
+
+function createActivity(startedAt: number): Parts['activity'] {
+  const counters = { connections: 0, requests: 0, refusals: 0, uploads: 0 };
+  return { startedAt, ...counters, bytesReceived: 0, bytesSent: 0 };
+}
+
+/** Host names that init or an earlier start was given, besides the machine's own. */
+export async function readRecordedNames(catalog: Catalog): Promise<string[]> {
+  return JSON.parse((await readSetting(catalog, 'host_names')) ?? '[]') as string[];
+}
+
+/** The first suite, as CONTRIBUTING and the tutorial know it. */
+async function createFirstSuite(
+  config: Config,
+  catalog: Catalog,
+  shared: { now: () => number; log: Logger },
+  armoredKey: string,
+): Promise<void> {
+  const repository = await openRepository(config, catalog, armoredKey, shared);
+  try {
+    await createSuite(repository, {
+      name: 'stable',
+      codename: 'stable',
+      origin: config.values.name,
+      label: config.values.name,
+      description: '',
+      components: ['main'],
+      architectures: ['amd64', 'arm64'],
+      validFor: config.values['suite.validFor'],
+    });
+    await signSuiteAgain(repository, 'stable', 'init', 'create suite');
+  } finally {
+    await repository.close();
+  }
+}
+
+/**
+ * Make a repository in a data directory: two CAs, the first revocation list, a server certificate,
+ * a signing key, suite "stable". An init that was killed is begun again by the next one.
+ * @throws RefusalError ALREADY_INITIALISED, and then nothing was changed.
+ */
+export async function initialiseDirectory(
+  config: Config,
+  log: Logger,
+  now: () => number = Date.now,
+): Promise<void> {
+  await mkdir(config.data, { recursive: true });
+  const ground = await openGround(config, now, 0);
+  try {
+    const { catalog } = ground;
+    const state = await readSetting(catalog, 'initialised');
+    if (state === 'done') {
+      throw new RefusalError(
+        'ALREADY_INITIALISED',
+        'this data directory holds a repository already; nothing was changed',
+      );
+    }
+    const certs = await openCertsFolder(config.data);
+    if (state === undefined) await checkCertsEmpty(certs);
+    await resetCatalog(catalog);
+    await createAuthorities(certs, config.values.name, now());
+    await issueServerCertificate(certs, listServerNames(config, []), now());
+    const armoredKey = await generateSigningKey(
+      config.values.name,
+      new Date(now() - KEY_BACKDATE_MS),
+    );
+    await certs.write('archive-key.asc', armoredKey);
+    const keyring = exportKeyring(await readSigningKey(armoredKey));
+    await certs.write('archive-keyring.gpg', keyring.binary);
+    await certs.write('archive-keyring.asc', keyring.armored);
+    const crlLifetime = config.values['crl.lifetime'];
+    const authority: Authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
+    await issueNextCrl(authority);
+    await createFirstSuite(config, catalog, { now, log }, armoredKey);
+    await catalog.transaction(async (sql) => {
+      await writeSetting(sql, 'organisation', config.values.name);
+      await writeSetting(sql, 'host_names', JSON.stringify(config.values.hostname));
+      await writeSetting(sql, 'initialised', 'done');
+    });
+  } finally {
+    await ground.release();
+  }
+}
+
+/** Marks the beginning, and takes away what an init that was killed had written. */
+async function resetCatalog(catalog: Catalog): Promise<void> {
+  await catalog.transaction(async (sql) => {
+    for (const table of ['publication', 'suite', 'crl']) await sql.run(`DELETE FROM ${table}`);
+    await writeSetting(sql, 'initialised', 'started');
+  });
+}

@@ -1,0 +1,73 @@
+/**
+ * The files of a host as a shell script a person pastes there: everything but the private key,
+ * which is copied from beside it and never leaves the places its owner chose. Floor 4.
+ */
+import type { AptFile } from './apt-files.ts';
+
+/** A word as a POSIX shell reads it back. */
+export function quoteShell(word: string): string {
+  return /^[A-Za-z0-9_./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
+
+function writeFile(file: AptFile): string {
+  const path = quoteShell(file.path);
+  const content = (file.content ?? '').replace(/\n$/, '');
+  return [`cat > ${path} <<'END'`, content, 'END', `chmod ${file.mode} ${path}`].join('\n');
+}
+
+/** A private apt root needs the folders and options that the real one has by itself. */
+function describePrivateRoot(root: string): string[] {
+  const folders = [
+    'etc/apt/preferences.d',
+    'etc/apt/trusted.gpg.d',
+    'var/cache/apt/archives/partial',
+    'var/lib/apt/lists/partial',
+    'var/lib/dpkg',
+  ];
+  const config = quoteShell(`${root}/apt.conf`);
+  return [
+    `install -d ${folders.map((folder) => quoteShell(`${root}/${folder}`)).join(' ')}`,
+    `touch ${quoteShell(`${root}/var/lib/dpkg/status`)}`,
+    `cat > ${config} <<'END'`,
+    `Dir "${root}";`,
+    `Dir::State::status "${root}/var/lib/dpkg/status";`,
+    'APT::Update::Error-Mode "any";',
+    'END',
+    `cat ${quoteShell(`${root}/etc/apt/apt.conf.d/50aptkeep`)} >> ${config}`,
+    `[ "$(id -u)" != 0 ] || chown -R _apt ${quoteShell(`${root}/var/lib/apt/lists/partial`)} ${quoteShell(`${root}/var/cache/apt/archives/partial`)}`,
+  ];
+}
+
+/**
+ * @param key where the script finds the host's private key; relative to the folder it is run in.
+ * @param root '' for the host itself, or a directory that stands in for its root.
+ */
+export function renderAptScript(
+  host: string,
+  files: readonly AptFile[],
+  key: string,
+  root: string,
+): string {
+  const folders = [...new Set(files.map((file) => folderOf(file.path)))];
+  const secret = files.find((file) => file.content === null);
+  const lines = [
+    '#!/bin/sh',
+    `# The apt files of ${host}. Run it ${root ? 'here' : `as root on ${host}`}, in the folder that holds ${key}.`,
+    'set -eu',
+    `test -r ${quoteShell(key)} || { echo ${quoteShell(`aptkeep: ${host}: the private key ${key} is not in this folder`)} >&2; exit 1; }`,
+    `install -d -m 0755 ${folders.map(quoteShell).join(' ')}`,
+    ...files.filter((file) => file.content !== null).map(writeFile),
+  ];
+  if (secret) {
+    const path = quoteShell(secret.path);
+    lines.push(
+      `rm -f ${path}`,
+      `install -m ${secret.mode} ${quoteShell(key)} ${path}`,
+      `[ "$(id -u)" != 0 ] || chown ${secret.owner ?? 'root'} ${path}`,
+    );
+  }
+  if (root) lines.push(...describePrivateRoot(root));
+  return `${lines.join('\n')}\n`;
+}

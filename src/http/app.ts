@@ -1,0 +1,108 @@
+/**
+ * Everything that is not the hot path: uploads, the API, the public files. One screen of mounts.
+ * Floor 7.
+ */
+import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import { RefusalError } from '../errors.ts';
+import type { Parts } from '../operations/operation.ts';
+import { exportKeyring } from '../signing/key.ts';
+import { createApiRouter } from './api.ts';
+import { sendRefusal } from './refusals.ts';
+import { createUploadRouter } from './upload.ts';
+
+/** How long the rest of a refused body is read before the connection is cut. */
+const LINGER_MS = 5000;
+
+/**
+ * A browser sends its certificate unasked, so a write must come from this server's own pages or
+ * from no page at all.
+ * @throws RefusalError ORIGIN_FORBIDDEN
+ */
+function refuseCrossSite(request: Request): void {
+  if (['GET', 'HEAD', 'OPTIONS'].includes(request.method)) return;
+  const site = request.headers['sec-fetch-site'];
+  const { origin, host } = request.headers;
+  const foreignSite = site !== undefined && site !== 'same-origin' && site !== 'none';
+  const foreignOrigin = origin !== undefined && origin !== `https://${host}`;
+  if (foreignSite || foreignOrigin) {
+    throw new RefusalError('ORIGIN_FORBIDDEN', 'a write must not come from another site');
+  }
+}
+
+/** express' own faults (a body that is no JSON, a path that does not decode) as refusals. */
+function explain(error: unknown): unknown {
+  const { status, expose, message } = error as {
+    status?: number;
+    expose?: boolean;
+    message?: string;
+  };
+  if (error instanceof RefusalError || status === undefined || status >= 500) return error;
+  if (status === 413) return new RefusalError('TOO_LARGE', 'the body is larger than the API takes');
+  return new RefusalError(
+    'INPUT_INVALID',
+    expose === false ? 'malformed request' : String(message),
+  );
+}
+
+function createErrorHandler(parts: Parts): ErrorRequestHandler {
+  return (error: unknown, request, response, _next) => {
+    // The peer may still be sending: it reads the answer only if we go on reading for a while.
+    if (!request.complete) {
+      request.resume();
+      const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+      timer.unref();
+      request.once('close', () => clearTimeout(timer));
+    }
+    parts.activity.refusals += 1;
+    sendRefusal(response, explain(error), parts.log);
+  };
+}
+
+/** The public files that every certificate may read. */
+function mountPublicFiles(app: Express, parts: Parts): void {
+  const { authority, repository } = parts;
+  const serve = (
+    path: string,
+    type: string,
+    read: () => Promise<Buffer | string> | Buffer | string,
+  ) =>
+    app.get(path, async (_request, response) => {
+      response
+        .type(type)
+        .set('Cache-Control', 'private, no-cache')
+        .send(await read());
+    });
+  const keyrings = () => repository.signingKeys.map(exportKeyring);
+  serve('/archive-keyring.gpg', 'application/pgp-keys', () =>
+    Buffer.concat(keyrings().map((keyring) => keyring.binary)),
+  );
+  serve('/archive-keyring.asc', 'text/plain', () =>
+    keyrings()
+      .map((k) => k.armored)
+      .join(''),
+  );
+  serve('/ca.crt', 'application/x-pem-file', () => authority.certs.readText('server-ca.crt'));
+  serve('/crl.pem', 'application/x-pem-file', () => authority.trust.crl?.pem ?? '');
+}
+
+/** The express application; the caller has remembered the actor of each request. */
+export function createApp(parts: Parts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.use((request, _response, next) => {
+    refuseCrossSite(request);
+    next();
+  });
+  app.use('/upload', createUploadRouter(parts));
+  mountPublicFiles(app, parts);
+  app.use(createApiRouter(parts));
+  app.use((request) => {
+    throw new RefusalError(
+      'PATH_UNKNOWN',
+      `${request.method} ${request.path.slice(0, 200)}: nothing is served here`,
+    );
+  });
+  app.use(createErrorHandler(parts));
+  return app;
+}

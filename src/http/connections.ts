@@ -1,0 +1,66 @@
+/**
+ * The open connections by serial, so that a revocation cuts what it names and an out-of-date list
+ * cuts what is under way. Floor 7.
+ */
+import type { TLSSocket } from 'node:tls';
+import type { Presented } from './identity.ts';
+
+/** One admitted connection; `busy` counts requests whose answer is not finished. */
+export interface Connection {
+  socket: TLSSocket;
+  presented: Presented;
+  busy: number;
+}
+
+/** How long a connection that was told its end stays open for the peer to read it. */
+const LINGER_MS = 1000;
+
+/** What a client reads on an idle connection whose certificate was revoked. */
+const FAREWELL = Buffer.from(
+  'HTTP/1.1 403 Certificate revoked\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\nCertificate revoked\n',
+);
+
+export class Connections {
+  readonly #open = new Map<TLSSocket, Connection>();
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  add(socket: TLSSocket, presented: Presented): void {
+    this.#open.set(socket, { socket, presented, busy: 0 });
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  find(socket: object): Connection | undefined {
+    return this.#open.get(socket as TLSSocket);
+  }
+
+  /** Ends every connection that `isRefused` names: at once in mid-answer, with a word when idle. */
+  cut(isRefused: (presented: Presented) => boolean): number {
+    let count = 0;
+    for (const connection of this.#open.values()) {
+      if (!isRefused(connection.presented)) continue;
+      count += 1;
+      if (connection.busy > 0) connection.socket.destroy();
+      else sayFarewell(connection.socket);
+    }
+    return count;
+  }
+
+  /** Cuts what is under way and leaves idle connections to be refused at their next request. */
+  cutBusy(): void {
+    for (const { socket, busy } of this.#open.values()) if (busy > 0) socket.destroy();
+  }
+
+  destroyAll(): void {
+    for (const { socket } of this.#open.values()) socket.destroy();
+  }
+}
+
+function sayFarewell(socket: TLSSocket): void {
+  socket.end(FAREWELL);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,225 @@
+/**
+ * The hot path: dists/ and pool/, decided on the raw URL before express sees the request. Names
+ * come from the publication in force, whole; by-hash and pool keys are immutable. Floor 7.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { RefusalError, systemCode } from '../errors.ts';
+import type { Parts } from '../operations/operation.ts';
+import type { LivePublication, PublishedFile } from '../repository/live.ts';
+import { readPublishedFile } from '../repository/mirror.ts';
+import type { ByteRange } from '../storage/storage.ts';
+import { sendRefusal } from './refusals.ts';
+import { chooseRange, isUnchanged, type Validators } from './validators.ts';
+
+/** Something to serve; `open` is asked only when bytes are wanted. */
+interface Resource extends Validators {
+  size: number;
+  type: string;
+  immutable: boolean;
+  /** Whether a part of it can be read without the rest. */
+  seekable: boolean;
+  open: (range: ByteRange | undefined) => Promise<Readable> | Buffer;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  deb: 'application/vnd.debian.binary-package',
+  udeb: 'application/vnd.debian.binary-package',
+  gz: 'application/gzip',
+  xz: 'application/x-xz',
+  gpg: 'application/pgp-signature',
+};
+
+const typeOf = (path: string): string =>
+  TYPES[path.slice(path.lastIndexOf('.') + 1)] ?? 'text/plain; charset=utf-8';
+
+/** Whether the raw URL belongs to the hot path; some mirrors write more than one slash. */
+export function isFileUrl(url: string): boolean {
+  return /^\/+(dists|pool)(\/|\?|$)/.test(url);
+}
+
+/**
+ * The path of a URL, its escapes undone exactly once.
+ * @throws RefusalError PATH_UNKNOWN for anything that is no plain path.
+ */
+export function decodePath(url: string): string[] {
+  const unknown = new RefusalError('PATH_UNKNOWN', 'nothing is served under this path');
+  const [raw = ''] = url.split('?', 1);
+  let path: string;
+  try {
+    path = decodeURIComponent(raw.replace(/^\/+/, ''));
+  } catch {
+    throw unknown;
+  }
+  const segments = path.split('/');
+  // Neither way up, nor what begins with a dot, nor what no key may hold.
+  if (
+    segments.some(
+      (segment) => segment === '' || segment.startsWith('.') || /[\\\p{Cc}]/u.test(segment),
+    )
+  ) {
+    throw unknown;
+  }
+  return segments;
+}
+
+function serveBytes(bytes: Buffer, publication: LivePublication, type: string): Resource {
+  return {
+    size: bytes.length,
+    type,
+    etag: `"${publication.suite}-${publication.number}-${bytes.length}"`,
+    modified: publication.date,
+    immutable: false,
+    seekable: true,
+    open: (range) => (range ? bytes.subarray(range.start, range.end + 1) : bytes),
+  };
+}
+
+async function findStored(parts: Parts, key: string): Promise<Resource | undefined> {
+  const stat = await parts.repository.storage.stat(key);
+  if (!stat) return undefined;
+  return {
+    size: stat.size,
+    type: typeOf(key),
+    etag: `"${stat.size.toString(16)}-${Math.floor(stat.modified).toString(16)}"`,
+    modified: stat.modified,
+    immutable: true,
+    seekable: true,
+    open: (range) => parts.repository.storage.read(key, range),
+  };
+}
+
+function servePublished(
+  parts: Parts,
+  publication: LivePublication,
+  file: PublishedFile,
+  immutable: boolean,
+): Resource {
+  const { storage } = parts.repository;
+  return {
+    size: file.size,
+    type: typeOf(file.path),
+    etag: `"${file.sha256.slice(0, 32)}"`,
+    modified: publication.date,
+    immutable,
+    seekable: file.key !== null,
+    open: (range) =>
+      file.key === null
+        ? readPublishedFile(storage, publication, file)
+        : storage.read(file.key, range),
+  };
+}
+
+/** dists/SUITE/…: names from the publication in force, by-hash from any that is kept. */
+async function findIndex(parts: Parts, segments: string[]): Promise<Resource | undefined> {
+  const [suite = '', ...rest] = segments.slice(1);
+  const publication = parts.repository.live.get(suite);
+  if (!publication || rest.length === 0) return undefined;
+  const path = rest.join('/');
+  if (path === 'InRelease')
+    return serveBytes(publication.inRelease, publication, 'text/plain; charset=utf-8');
+  if (path === 'Release')
+    return serveBytes(publication.release, publication, 'text/plain; charset=utf-8');
+  if (path === 'Release.gpg')
+    return serveBytes(publication.releaseGpg, publication, TYPES.gpg ?? '');
+  const file = publication.files.get(path);
+  if (file) return servePublished(parts, publication, file, false);
+  const hash = /\/by-hash\/SHA256\/([0-9a-f]{64})$/.exec(path)?.[1];
+  if (!hash) return undefined;
+  const stored = await findStored(parts, segments.join('/'));
+  if (stored) return { ...stored, etag: `"${hash.slice(0, 32)}"` };
+  const plain = [...publication.files.values()].find(
+    (one) => one.sha256 === hash && one.key === null,
+  );
+  return plain && servePublished(parts, publication, plain, true);
+}
+
+async function findResource(parts: Parts, url: string): Promise<Resource> {
+  const segments = decodePath(url);
+  const found =
+    segments[0] === 'dists'
+      ? await findIndex(parts, segments)
+      : segments.length > 2
+        ? await findStored(parts, segments.join('/'))
+        : undefined;
+  if (found) return found;
+  throw new RefusalError('PATH_UNKNOWN', `there is no ${segments.join('/').slice(0, 200)}`);
+}
+
+function writeHead(
+  response: ServerResponse,
+  resource: Resource,
+  range: ByteRange | undefined,
+): void {
+  const { size } = resource;
+  const head: Record<string, string | number> = {
+    'Content-Type': resource.type,
+    'Content-Length': range ? range.end - range.start + 1 : size,
+    'Last-Modified': new Date(resource.modified).toUTCString(),
+    ETag: resource.etag,
+    'Cache-Control': resource.immutable
+      ? 'private, max-age=31536000, immutable'
+      : 'private, no-cache',
+  };
+  if (resource.seekable) head['Accept-Ranges'] = 'bytes';
+  if (range) head['Content-Range'] = `bytes ${range.start}-${range.end}/${size}`;
+  response.writeHead(range ? 206 : 200, head);
+}
+
+async function answer(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    throw new RefusalError(
+      'METHOD_NOT_ALLOWED',
+      `${request.method}: GET and HEAD are allowed here`,
+    );
+  }
+  const resource = await findResource(parts, request.url ?? '');
+  if (isUnchanged(request.headers, resource)) {
+    const modified = new Date(resource.modified).toUTCString();
+    response.writeHead(304, { 'Last-Modified': modified, ETag: resource.etag }).end();
+    return;
+  }
+  const wanted = resource.seekable
+    ? chooseRange(request.headers, resource.size, resource)
+    : undefined;
+  if (wanted === 'unsatisfiable') {
+    const detail = `range ${request.headers.range}: the file has ${resource.size} bytes`;
+    sendRefusal(response, new RefusalError('RANGE_UNSATISFIABLE', detail), parts.log, {
+      'Content-Range': `bytes */${resource.size}`,
+    });
+    return;
+  }
+  if (request.method === 'HEAD') {
+    writeHead(response, resource, wanted);
+    response.end();
+    return;
+  }
+  const body = await resource.open(wanted);
+  writeHead(response, resource, wanted);
+  if (Buffer.isBuffer(body)) response.end(body);
+  else await pipeline(body, response);
+  parts.activity.bytesSent += wanted ? wanted.end - wanted.start + 1 : resource.size;
+}
+
+/** Answers a request whose URL `isFileUrl` accepted. */
+export function serveFile(parts: Parts, request: IncomingMessage, response: ServerResponse): void {
+  answer(parts, request, response).catch((error: unknown) => {
+    if (response.headersSent || response.destroyed) {
+      // The client hung up, or the file could not be read to its end: half an answer is cut.
+      response.destroy();
+      return;
+    }
+    const gone = systemCode(error) === 'ENOENT';
+    const refusal = gone ? new RefusalError('PATH_UNKNOWN', 'the file is gone') : error;
+    const headers: Record<string, string> =
+      refusal instanceof RefusalError && refusal.code === 'METHOD_NOT_ALLOWED'
+        ? { Allow: 'GET, HEAD' }
+        : {};
+    sendRefusal(response, refusal, parts.log, headers);
+  });
+}

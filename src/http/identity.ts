@@ -1,0 +1,86 @@
+/**
+ * Certificate -> identity: what is read once from a connection's certificate, and what is asked
+ * again on every request. Floor 7.
+ */
+import type { TLSSocket } from 'node:tls';
+import type { Fault, PresentedCertificate, Trust } from '../authority/trust.ts';
+import { type RefusalCode, RefusalError } from '../errors.ts';
+import type { Actor } from '../operations/operation.ts';
+import { readCertificate } from '../pki/certificate.ts';
+import { findFault } from '../pki/verify.ts';
+
+/** What OpenSSL may hold against a certificate that is ours all the same. */
+const JUDGED_PER_REQUEST = new Set([
+  'CERT_REVOKED',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CRL_HAS_EXPIRED',
+  'CRL_NOT_YET_VALID',
+]);
+
+const FAULT_CODES: Readonly<Record<Fault, RefusalCode>> = {
+  revoked: 'CERTIFICATE_REVOKED',
+  expired: 'CERTIFICATE_EXPIRED',
+  'not yet valid': 'CERTIFICATE_NOT_YET_VALID',
+  'not recorded': 'CERTIFICATE_NOT_RECORDED',
+};
+
+/** A connection's certificate; `commonName` is for the log and the refusal only. */
+export interface Presented extends PresentedCertificate {
+  commonName: string;
+}
+
+/**
+ * Read the certificate of a new connection, or say why its bearer is a stranger. OpenSSL reports
+ * one error only, so whatever may hide behind an expired date is asked again of the bytes.
+ */
+export function readPresented(socket: TLSSocket, trust: Trust): Presented | string {
+  const raw = socket.getPeerX509Certificate()?.raw;
+  if (!raw) return 'no certificate';
+  if (!socket.authorized) {
+    const fault = String(socket.authorizationError ?? 'not authorized');
+    if (!JUDGED_PER_REQUEST.has(fault)) return fault;
+  }
+  const fault = findFault(raw, trust.authorities);
+  if (fault !== undefined) return fault;
+  const facts = readCertificate(raw);
+  return {
+    serial: facts.serial,
+    fingerprint: facts.fingerprint,
+    notBefore: facts.notBefore.getTime(),
+    notAfter: facts.notAfter.getTime(),
+    commonName: facts.subject.commonName,
+  };
+}
+
+/**
+ * Judge a request by its connection's certificate, from memory.
+ * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
+ *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
+ */
+export function admit(presented: Presented, trust: Trust, now: number): void {
+  if (!trust.isFresh(now)) {
+    throw new RefusalError(
+      'CRL_STALE',
+      'the revocation list is out of date; nobody is let in until `aptkeep crl refresh` on the server',
+    );
+  }
+  const fault = trust.findFault(presented, now);
+  if (fault === undefined) return;
+  const detail = `the certificate of ${presented.commonName}, serial ${presented.serial}, is ${fault}`;
+  throw new RefusalError(FAULT_CODES[fault], detail);
+}
+
+/** Who asks, as the catalog's record of the serial says; `admit` has passed before. */
+export function describeActor(
+  presented: Presented,
+  trust: Trust,
+  address: string | undefined,
+  now: () => number,
+): Actor {
+  const known = trust.find(presented.serial);
+  if (!known) throw new RefusalError('CERTIFICATE_NOT_RECORDED', 'the certificate is not recorded');
+  const { name, role, serial, suites } = known;
+  const confirm = (): void => admit(presented, trust, now());
+  return { name, role, serial, suites, address: address ?? null, confirm };
+}

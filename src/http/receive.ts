@@ -1,0 +1,52 @@
+/**
+ * Bytes from a connection into staging: hashed and counted in one pass, never held in memory,
+ * nothing left behind when it fails. Floor 7.
+ */
+import { rm } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { ChecksumTap } from '../deb/checksums.ts';
+import { RefusalError, systemCode } from '../errors.ts';
+import type { Parts } from '../operations/operation.ts';
+import type { ReceivedFile } from '../repository/ingest.ts';
+import { createStagingFile } from '../storage/staging.ts';
+
+const WRITE_BUFFER_BYTES = 1_048_576;
+
+/**
+ * @throws RefusalError TOO_LARGE past upload.maxSize, SPACE_EXHAUSTED, INPUT_INVALID where the
+ *   connection ended before the body did.
+ */
+export async function receiveFile(parts: Parts, body: Readable): Promise<ReceivedFile> {
+  const { path, handle } = await createStagingFile(parts.repository.staging);
+  const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
+  try {
+    const file = handle.createWriteStream({ highWaterMark: WRITE_BUFFER_BYTES });
+    await pipeline(body, tap, file);
+    parts.activity.bytesReceived += tap.size;
+    return { path, size: tap.size, sha256: tap.sha256 };
+  } catch (error) {
+    await handle.close().catch(() => {});
+    await rm(path, { force: true });
+    throw explain(error);
+  }
+}
+
+function explain(error: unknown): unknown {
+  const code = systemCode(error);
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code)) {
+    return new RefusalError(
+      'SPACE_EXHAUSTED',
+      'the upload did not fit on the disk; nothing of it was kept',
+    );
+  }
+  if (['ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(code)) {
+    return new RefusalError('INPUT_INVALID', 'the connection ended before the upload did');
+  }
+  return error;
+}
+
+/** Removes what was received and not taken over by the pool. */
+export async function discardFiles(files: readonly ReceivedFile[]): Promise<void> {
+  await Promise.all(files.map((file) => rm(file.path, { force: true })));
+}

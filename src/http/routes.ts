@@ -1,0 +1,50 @@
+/**
+ * Where each operation is mounted under /v1: one resource per noun. Read by api.ts, by openapi.ts
+ * and by the command line's remote face. Complete by type. Floor 7.
+ */
+import type { OperationName } from '../operations/table.ts';
+
+/** `{name}` in a path is a key of the operation's input; the rest is query or JSON body. */
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+}
+
+const get = (path: string): Route => ({ method: 'GET', path });
+const post = (path: string): Route => ({ method: 'POST', path });
+
+/** Bytes come by /upload: that operation has no JSON form. */
+export type RoutedName = Exclude<OperationName, 'package.add'>;
+
+export const ROUTES: Readonly<Record<RoutedName, Route>> = {
+  'status.show': get('/v1/status'),
+  'certificate.issue': post('/v1/certificates'),
+  'certificate.list': get('/v1/certificates'),
+  'certificate.test': post('/v1/certificates/test'),
+  'certificate.show': get('/v1/certificates/{certificate}'),
+  'certificate.revoke': post('/v1/certificates/{certificate}/revoke'),
+  'crl.show': get('/v1/crl'),
+  'crl.refresh': post('/v1/crl/refresh'),
+  'crl.export': get('/v1/crl/export'),
+  'suite.create': post('/v1/suites'),
+  'suite.list': get('/v1/suites'),
+  'suite.show': get('/v1/suites/{suite}'),
+  'suite.publish': post('/v1/suites/{suite}/publish'),
+  'publication.list': get('/v1/suites/{suite}/publications'),
+  'publication.show': get('/v1/suites/{suite}/publications/{number}'),
+  'package.list': get('/v1/packages'),
+  'package.show': get('/v1/packages/{package}'),
+  'key.show': get('/v1/key'),
+  'key.export': get('/v1/key/export'),
+  'host.add': post('/v1/hosts'),
+  'host.list': get('/v1/hosts'),
+  'host.show': get('/v1/hosts/{host}'),
+  'host.apt': get('/v1/hosts/{host}/apt'),
+  'host.remove': { method: 'DELETE', path: '/v1/hosts/{host}' },
+  'audit.list': get('/v1/audit'),
+};
+
+/** The keys in a path, in order. */
+export function pathKeys(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
+}

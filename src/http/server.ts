@@ -1,0 +1,177 @@
+/**
+ * The mutual-TLS listener. Strangers are cut before any HTTP is parsed; a certificate of ours that
+ * is revoked, expired or not yet valid is told so; every request is judged again. Floor 7.
+ */
+import { constants } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { RefusalError } from '../errors.ts';
+import type { Actor, Parts } from '../operations/operation.ts';
+import { Connections } from './connections.ts';
+import { admit, describeActor, readPresented } from './identity.ts';
+import { sendRefusal } from './refusals.ts';
+
+/** Answers a request that passed the gate. */
+export type Serve = (request: IncomingMessage, response: ServerResponse, actor: Actor) => void;
+
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+const HEADERS_TIMEOUT_MS = 15_000;
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+const MAX_REQUESTS_PER_SOCKET = 1000;
+const MAX_HEADER_BYTES = 16_384;
+/** Timers longer than this wrap around in Node. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+export interface Gate {
+  server: Server;
+  connections: Connections;
+  /** Refuses what is new from now on. */
+  drain(): void;
+  /** Takes a new server certificate or revocation list into the TLS context. */
+  reload(): Promise<void>;
+  close(): void;
+}
+
+async function readContext(parts: Parts): Promise<SecureContextOptions> {
+  const { certs, trust } = parts.authority;
+  const pem = trust.crl?.pem;
+  // Node takes an empty list for "no check at all".
+  if (!pem) throw new RefusalError('CRL_STALE', 'there is no revocation list; the door stays shut');
+  return {
+    key: await certs.readText('server.key'),
+    cert: await certs.readText('server.crt'),
+    ca: trust.authorities.map((authority) => authority.pem),
+    crl: pem,
+    minVersion: 'TLSv1.2',
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    honorCipherOrder: true,
+  };
+}
+
+/** Opens the gate around `serve`; the caller makes the server listen. */
+export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
+  const { trust } = parts.authority;
+  const { activity, log, now } = parts;
+  const connections = new Connections();
+  let draining = false;
+  const server = createServer({
+    ...(await readContext(parts)),
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+  });
+  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  // An upload is limited by standing still, not by how long it takes.
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
+  server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
+  server.timeout = parts.config.values['upload.idleTimeout'];
+
+  const refuseStranger = (socket: TLSSocket, why: string): void => {
+    activity.refusals += 1;
+    log.info({ event: 'handshake.refused', why, address: socket.remoteAddress });
+    socket.destroy();
+  };
+
+  const [beginHttp] = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    const presented = readPresented(socket, trust);
+    if (typeof presented === 'string') return refuseStranger(socket, presented);
+    if (parts.config.values['tls.strictHandshake']) {
+      const fault = trust.isFresh(now()) ? trust.findFault(presented, now()) : 'CRL out of date';
+      if (fault) return refuseStranger(socket, fault);
+    }
+    activity.connections += 1;
+    connections.add(socket, presented);
+    beginHttp?.call(server, socket);
+  });
+
+  const judge = (request: IncomingMessage, response: ServerResponse): void => {
+    const connection = connections.find(request.socket);
+    if (!connection) {
+      request.socket.destroy();
+      return;
+    }
+    activity.requests += 1;
+    connection.busy += 1;
+    response.once('close', () => {
+      connection.busy -= 1;
+    });
+    try {
+      if (draining) throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
+      admit(connection.presented, trust, now());
+      const address = request.socket.remoteAddress;
+      serve(request, response, describeActor(connection.presented, trust, address, now));
+    } catch (error) {
+      activity.refusals += 1;
+      log.info({
+        event: 'request.refused',
+        code: error instanceof RefusalError ? error.code : 'INTERNAL_ERROR',
+        name: connection.presented.commonName,
+        serial: connection.presented.serial,
+        address: request.socket.remoteAddress,
+        url: request.url,
+      });
+      sendRefusal(response, error, log, { Connection: 'close' });
+    }
+  };
+  server.on('request', judge);
+  server.on('checkContinue', judge);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else if (!connections.find(socket)) socket.destroy();
+    else
+      socket.end(
+        'HTTP/1.1 400 Malformed request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 18\r\n\r\nMalformed request\n',
+      );
+  });
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    log.debug({ event: 'handshake.failed', code: error.code, address: socket.remoteAddress });
+    socket.destroy();
+  });
+
+  const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
+  let lapse: NodeJS.Timeout | undefined;
+  const watchLapse = (): void => {
+    clearTimeout(lapse);
+    const left = (trust.crl?.nextUpdate.getTime() ?? 0) - now();
+    lapse = setTimeout(
+      () => {
+        if (trust.isFresh(now())) return watchLapse();
+        log.error({ event: 'crl.lapsed', number: trust.crl?.number });
+        connections.cutBusy();
+      },
+      Math.min(Math.max(left, 0), MAX_TIMER_MS),
+    );
+    lapse.unref();
+  };
+  watchLapse();
+  const unsubscribe = trust.subscribe(() => {
+    const cut = connections.cut((presented) => trust.isRevoked(presented.serial));
+    if (cut > 0) log.info({ event: 'connections.cut', count: cut });
+    watchLapse();
+    reload().catch((error: unknown) =>
+      log.error({ event: 'tls.reload failed', error: String(error) }),
+    );
+  });
+
+  return {
+    server,
+    connections,
+    reload,
+    drain() {
+      draining = true;
+    },
+    close() {
+      clearTimeout(lapse);
+      unsubscribe();
+      connections.destroyAll();
+    },
+  };
+}

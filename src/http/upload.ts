@@ -1,0 +1,179 @@
+/**
+ * Uploads: PUT with a raw body, POST with multipart/form-data through multer. Role, suite and size
+ * are judged before a byte of the body is asked for. Floor 7.
+ */
+import express, { type Request, type Response, type Router } from 'express';
+import multer, { type StorageEngine } from 'multer';
+import { RefusalError } from '../errors.ts';
+import type { Actor, Parts } from '../operations/operation.ts';
+import { checkUploadSuite } from '../operations/packages.ts';
+import { perform } from '../operations/perform.ts';
+import { OPERATIONS } from '../operations/table.ts';
+import { chooseComponent, type ReceivedFile } from '../repository/ingest.ts';
+import { getSuite } from '../repository/suites.ts';
+import { discardFiles, receiveFile } from './receive.ts';
+import { actorOf } from './session.ts';
+
+const MAX_PARTS = 1000;
+const FIELD_NAME = 'package';
+
+interface Place {
+  suite: string;
+  component: string | undefined;
+}
+
+/**
+ * Refuse what will be refused anyway, while the body still waits.
+ * @throws RefusalError ROLE_FORBIDDEN, SUITE_FORBIDDEN, SUITE_UNKNOWN, COMPONENT_UNKNOWN, TOO_LARGE
+ */
+async function checkBeforeBody(
+  parts: Parts,
+  request: Request,
+  actor: Actor,
+  place: Place,
+): Promise<void> {
+  const { roles } = OPERATIONS['package.add'];
+  if (!roles.includes(actor.role)) {
+    throw new RefusalError(
+      'ROLE_FORBIDDEN',
+      `package.add needs the role ${roles.join(' or ')}; ${actor.name} is ${actor.role}`,
+    );
+  }
+  checkUploadSuite(actor, place.suite);
+  chooseComponent(await getSuite(parts.repository, place.suite), place.component);
+  const limit = parts.config.values['upload.maxSize'];
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (announced > limit && !request.is('multipart/form-data')) {
+    throw new RefusalError('TOO_LARGE', `${announced} bytes; upload.maxSize is ${limit}`);
+  }
+}
+
+/** The body is whole: reading packages may take longer than a connection may stand still. */
+async function addReceived(
+  parts: Parts,
+  request: Request,
+  response: Response,
+  place: Place,
+  files: readonly ReceivedFile[],
+): Promise<void> {
+  request.socket.setTimeout(0);
+  parts.activity.uploads += files.length;
+  const added = await perform(parts, actorOf(request), 'package.add', {
+    files: [...files],
+    suite: place.suite,
+    ...(place.component === undefined ? {} : { component: place.component }),
+  });
+  request.socket.setTimeout(parts.config.values['upload.idleTimeout']);
+  const body = added.packages.length === 1 ? added.packages[0] : { packages: added.packages };
+  response.status(added.created ? 201 : 200).json(body);
+}
+
+function continueBody(request: Request, response: Response): void {
+  if (request.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+}
+
+async function receivePut(
+  parts: Parts,
+  request: Request,
+  response: Response,
+  place: Place,
+): Promise<void> {
+  await checkBeforeBody(parts, request, actorOf(request), place);
+  if (request.headers['content-encoding'] ?? request.headers['content-range']) {
+    throw new RefusalError(
+      'INPUT_INVALID',
+      'an upload is one whole file: no Content-Encoding, no Content-Range',
+    );
+  }
+  continueBody(request, response);
+  const file = await receiveFile(parts, request);
+  try {
+    await addReceived(parts, request, response, place, [file]);
+  } finally {
+    await discardFiles([file]);
+  }
+}
+
+/** multer's storage engine: each part straight into staging; `received` remembers what to discard. */
+function createEngine(parts: Parts, received: ReceivedFile[]): StorageEngine {
+  return {
+    _handleFile(_request, part, done) {
+      receiveFile(parts, part.stream).then(
+        (file) => {
+          received.push(file);
+          done(null, { size: file.size, path: file.path });
+        },
+        (error: unknown) => done(error),
+      );
+    },
+    _removeFile(_request, part, done) {
+      discardFiles([part as unknown as ReceivedFile]).then(() => done(null), done);
+    },
+  };
+}
+
+function explainMultipart(error: unknown): unknown {
+  if (error instanceof RefusalError) return error;
+  if (error instanceof multer.MulterError) {
+    const field = error.field ? ` (${JSON.stringify(error.field.slice(0, 40))})` : '';
+    const text = `${error.message}${field}: parts named "${FIELD_NAME}" are allowed, at most ${MAX_PARTS}`;
+    return new RefusalError('INPUT_INVALID', text);
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  return new RefusalError('INPUT_INVALID', `multipart body: ${text}`);
+}
+
+async function receivePost(
+  parts: Parts,
+  request: Request,
+  response: Response,
+  place: Place,
+): Promise<void> {
+  await checkBeforeBody(parts, request, actorOf(request), place);
+  if (!request.is('multipart/form-data')) {
+    throw new RefusalError(
+      'INPUT_INVALID',
+      'POST takes multipart/form-data; PUT takes one raw file',
+    );
+  }
+  continueBody(request, response);
+  const received: ReceivedFile[] = [];
+  const receive = multer({
+    storage: createEngine(parts, received),
+    limits: { files: MAX_PARTS, fields: 0, parts: MAX_PARTS },
+  }).array(FIELD_NAME, MAX_PARTS);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      receive(request, response, (error: unknown) =>
+        error ? reject(explainMultipart(error)) : resolve(),
+      );
+    });
+    if (received.length === 0) {
+      throw new RefusalError('INPUT_INVALID', `no part named "${FIELD_NAME}" in the form`);
+    }
+    await addReceived(parts, request, response, place, received);
+  } finally {
+    await discardFiles(received);
+  }
+}
+
+function readPlace(request: Request): Place {
+  const { suite, component } = request.params as { suite?: string; component?: string };
+  return { suite: suite ?? '', component };
+}
+
+/** The routes below /upload; express hands refusals on. */
+export function createUploadRouter(parts: Parts): Router {
+  const router = express.Router();
+  for (const path of ['/:suite/:file', '/:suite/:component/:file']) {
+    router.put(path, (request, response) =>
+      receivePut(parts, request, response, readPlace(request)),
+    );
+  }
+  for (const path of ['/:suite', '/:suite/:component']) {
+    router.post(path, (request, response) =>
+      receivePost(parts, request, response, readPlace(request)),
+    );
+  }
+  return router;
+}

@@ -1,0 +1,171 @@
+/** Operations on client certificates. Floor 5. */
+import { z } from 'zod';
+import { issueClientCertificate } from '../authority/issue.ts';
+import { MAX_CERTIFICATE_DAYS, ROLES } from '../authority/profiles.ts';
+import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
+import type { CertificateRow } from '../catalog/certificates.ts';
+import { listCertificates as queryCertificates } from '../catalog/certificates.ts';
+import { insertHost } from '../catalog/hosts.ts';
+import { RefusalError } from '../errors.ts';
+import { readCertificate } from '../pki/certificate.ts';
+import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
+import { findFault } from '../pki/verify.ts';
+import { getSuite } from '../repository/suites.ts';
+import { ADMINS, defineOperation, READERS } from './operation.ts';
+
+const certificate = z.object({
+  serial: z.string().describe('lower-case hex without leading zeros'),
+  name: z.string(),
+  role: z.enum(ROLES),
+  suites: z
+    .array(z.string())
+    .nullable()
+    .describe('the suites an uploader may add to; null for all'),
+  status: z.enum(['valid', 'expired', 'revoked']),
+  notBefore: z.string(),
+  notAfter: z.string(),
+  issuedAt: z.string(),
+  issuedBy: z.string(),
+  revokedAt: z.string().nullable(),
+  reason: z.string().nullable(),
+  fingerprint: z.string().describe('SHA-256 of the DER form, in lower-case hex'),
+});
+
+const nameOrSerial = z.object({ certificate: z.string().min(1).describe('a name or a serial') });
+
+function describeCertificate(row: CertificateRow, now: number): z.input<typeof certificate> {
+  const expired = Date.parse(row.not_after) <= now;
+  return {
+    serial: row.serial,
+    name: row.name,
+    role: row.role as (typeof ROLES)[number],
+    suites: row.suites === null ? null : (JSON.parse(row.suites) as string[]),
+    status: row.revoked_at !== null ? 'revoked' : expired ? 'expired' : 'valid',
+    notBefore: row.not_before,
+    notAfter: row.not_after,
+    issuedAt: row.issued_at,
+    issuedBy: row.issued_by,
+    revokedAt: row.revoked_at,
+    reason: row.revocation_reason,
+    fingerprint: row.fingerprint,
+  };
+}
+
+export const issueCertificate = defineOperation({
+  summary: 'Issue a client certificate for the key of a certificate request',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({
+    name: z.string(),
+    role: z.enum(ROLES),
+    csr: z.string().describe('PKCS#10, PEM; only its key is used'),
+    days: z.coerce.number().int().min(1).max(MAX_CERTIFICATE_DAYS).optional(),
+    suites: z.array(z.string()).min(1).optional().describe('limits an uploader to these suites'),
+  }),
+  output: z.object({
+    ...certificate.shape,
+    pem: z.string(),
+    ca: z.string().describe("the CA of the server's certificate, which the client pins"),
+  }),
+  subject: (input) => `${input.role} ${input.name}`,
+  async run(parts, input, actor) {
+    if (input.suites && input.role !== 'uploader') {
+      throw new RefusalError(
+        'INPUT_INVALID',
+        `suites: only an uploader is limited to suites, not a ${input.role}`,
+      );
+    }
+    for (const suite of input.suites ?? []) await getSuite(parts.repository, suite);
+    const row = await issueClientCertificate(parts.authority, { ...input, issuedBy: actor.name });
+    if (input.role === 'host') {
+      const added_at = row.issued_at;
+      await insertHost(parts.authority.catalog, {
+        name: row.name,
+        group_name: 'default',
+        added_at,
+      });
+    }
+    const ca = await parts.authority.certs.readText('server-ca.crt');
+    return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
+  },
+});
+
+export const listCertificates = defineOperation({
+  summary: 'Every certificate ever issued, newest first',
+  roles: READERS,
+  changes: false,
+  input: z.object({}),
+  output: z.object({ certificates: z.array(certificate) }),
+  async run(parts) {
+    const rows = await queryCertificates(parts.authority.catalog);
+    return { certificates: rows.map((row) => describeCertificate(row, parts.now())) };
+  },
+});
+
+export const showCertificate = defineOperation({
+  summary: 'The certificates of a name, or the one of a serial, newest first',
+  roles: READERS,
+  changes: false,
+  input: nameOrSerial,
+  output: z.object({ certificates: z.array(z.object({ ...certificate.shape, pem: z.string() })) }),
+  async run(parts, input) {
+    const rows = await selectCertificates(parts.authority, input.certificate);
+    return {
+      certificates: rows.map((row) => ({ ...describeCertificate(row, parts.now()), pem: row.pem })),
+    };
+  },
+});
+
+export const revokeCertificate = defineOperation({
+  summary: 'Revoke every certificate of a name, or the one of a serial; in force when answered',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({
+    ...nameOrSerial.shape,
+    reason: z.enum(REVOCATION_REASONS as unknown as [RevocationReason]).default('unspecified'),
+  }),
+  output: z.object({ certificates: z.array(certificate), crl: z.number() }),
+  subject: (input) => input.certificate,
+  async run(parts, input) {
+    const rows = await revokeCertificates(parts.authority, input.certificate, input.reason);
+    return {
+      certificates: rows.map((row) => describeCertificate(row, parts.now())),
+      crl: parts.authority.trust.crl?.number ?? 0,
+    };
+  },
+});
+
+export const testCertificate = defineOperation({
+  summary: 'Would this certificate be let in now, and if not, why',
+  roles: READERS,
+  changes: false,
+  input: z.object({ pem: z.string() }),
+  output: z.object({
+    admitted: z.boolean(),
+    reason: z.string().nullable(),
+    serial: z.string(),
+    name: z.string(),
+    role: z.string().nullable(),
+  }),
+  async run(parts, input) {
+    const facts = readCertificate(input.pem);
+    const { trust } = parts.authority;
+    const presented = {
+      serial: facts.serial,
+      fingerprint: facts.fingerprint,
+      notBefore: facts.notBefore.getTime(),
+      notAfter: facts.notAfter.getTime(),
+    };
+    const reason =
+      findFault(facts.der, trust.authorities) ??
+      (trust.isFresh(parts.now()) ? undefined : 'the revocation list is out of date') ??
+      trust.findFault(presented, parts.now());
+    return {
+      admitted: reason === undefined,
+      reason: reason ?? null,
+      serial: facts.serial,
+      name: facts.subject.commonName,
+      role: trust.find(facts.serial)?.role ?? null,
+    };
+  },
+});

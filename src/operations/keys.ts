@@ -1,0 +1,46 @@
+/** Operations on the archive's OpenPGP key. Floor 5. */
+import { z } from 'zod';
+import { describeKey, exportKeyring } from '../signing/key.ts';
+import { defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
+
+const key = z.object({
+  fingerprint: z.string(),
+  userId: z.string(),
+  created: z.string(),
+  expires: z.string().nullable(),
+});
+
+/** The keys that sign, as people compare them. */
+export async function describeSigningKeys(parts: Parts): Promise<z.input<typeof key>[]> {
+  const facts = await Promise.all(parts.repository.signingKeys.map(describeKey));
+  return facts.map(({ fingerprint, userId, created, expires }) => ({
+    fingerprint,
+    userId,
+    created: created.toISOString(),
+    expires: expires?.toISOString() ?? null,
+  }));
+}
+
+export const showKey = defineOperation({
+  summary: 'The OpenPGP keys that sign every suite',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({}),
+  output: z.object({ keys: z.array(key) }),
+  run: async (parts) => ({ keys: await describeSigningKeys(parts) }),
+});
+
+export const exportKey = defineOperation({
+  summary: 'The public keyring that hosts name in Signed-By',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({}),
+  output: z.object({ armored: z.string(), binary: z.string().describe('base64') }),
+  async run(parts) {
+    const keyrings = parts.repository.signingKeys.map(exportKeyring);
+    return {
+      armored: keyrings.map((keyring) => keyring.armored).join(''),
+      binary: Buffer.concat(keyrings.map((keyring) => keyring.binary)).toString('base64'),
+    };
+  },
+});

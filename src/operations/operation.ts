@@ -1,0 +1,71 @@
+/** What an operation is, and what it is given. Floor 5. */
+import type { z } from 'zod';
+import type { Authority } from '../authority/authority.ts';
+import type { Role } from '../authority/profiles.ts';
+import type { Config } from '../config.ts';
+import type { Logger } from '../log.ts';
+import type { PublishParts } from '../repository/publish.ts';
+import type { Publisher } from '../repository/publisher.ts';
+
+/** Who asks. `serial` is null for the local command line, which the data directory's owner runs. */
+export interface Actor {
+  name: string;
+  role: Role;
+  serial: string | null;
+  /** The suites an uploader may add to; null for all. */
+  suites: readonly string[] | null;
+  /** Where from: an IP address, or null for the local command line. */
+  address: string | null;
+  /** @throws RefusalError where the actor would not be admitted any more. */
+  confirm: () => void;
+}
+
+/** What the server has done since it started; counted at the edge, shown by status and metrics. */
+export interface Activity {
+  startedAt: number;
+  connections: number;
+  requests: number;
+  refusals: number;
+  uploads: number;
+  bytesReceived: number;
+  bytesSent: number;
+}
+
+/** The working parts that operations run on. */
+export interface Parts {
+  config: Config;
+  authority: Authority;
+  repository: PublishParts & { publisher: Publisher };
+  activity: Activity;
+  /** Where hosts reach the server, without a slash at the end. */
+  url: string;
+  log: Logger;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+export interface Operation<
+  Input extends z.ZodType = z.ZodType,
+  Output extends z.ZodType = z.ZodType,
+> {
+  summary: string;
+  roles: readonly Role[];
+  /** Whether it changes anything: then it is written to the audit log. */
+  changes: boolean;
+  input: Input;
+  output: Output;
+  /** What it is about, for the audit log. */
+  subject?: (input: z.output<Input>) => string;
+  run: (parts: Parts, input: z.output<Input>, actor: Actor) => Promise<z.input<Output>>;
+}
+
+/** Keeps the types of input and output together. */
+export function defineOperation<Input extends z.ZodType, Output extends z.ZodType>(
+  operation: Operation<Input, Output>,
+): Operation<Input, Output> {
+  return operation;
+}
+
+export const READERS: readonly Role[] = ['observer', 'admin'];
+export const REPOSITORY_READERS: readonly Role[] = ['uploader', 'observer', 'admin'];
+export const ADMINS: readonly Role[] = ['admin'];

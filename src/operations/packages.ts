@@ -1,0 +1,138 @@
+/** Operations on packages. Floor 5. */
+import { z } from 'zod';
+import {
+  findListedPackages,
+  findPackage,
+  type ListedPackage,
+  searchPackages,
+} from '../catalog/packages.ts';
+import { compareVersions } from '../deb/version.ts';
+import { RefusalError } from '../errors.ts';
+import { ingestPackages, type ReceivedFile } from '../repository/ingest.ts';
+import { type Actor, defineOperation, REPOSITORY_READERS } from './operation.ts';
+
+const listed = z.object({
+  package: z.string(),
+  version: z.string(),
+  architecture: z.string(),
+  suite: z.string(),
+  component: z.string(),
+  source: z.string(),
+  filename: z.string(),
+  size: z.number(),
+  sha256: z.string(),
+  uploadedAt: z.string(),
+  uploadedBy: z.string(),
+});
+
+const added = z.object({
+  package: z.string(),
+  version: z.string(),
+  architecture: z.string(),
+  suite: z.string(),
+  component: z.string(),
+  filename: z.string(),
+  size: z.number(),
+  sha256: z.string(),
+  publication: z.number().describe('the publication that holds it'),
+});
+
+export type AddedPackage = z.output<typeof added>;
+
+function describePackage(row: ListedPackage): z.input<typeof listed> {
+  return {
+    package: row.name,
+    version: row.version,
+    architecture: row.architecture,
+    suite: row.suite,
+    component: row.listed_in,
+    source: row.source,
+    filename: row.filename,
+    size: row.size,
+    sha256: row.sha256,
+    uploadedAt: row.uploaded_at,
+    uploadedBy: row.uploaded_by,
+  };
+}
+
+/** @throws RefusalError SUITE_FORBIDDEN where an uploader was not named for the suite. */
+export function checkUploadSuite(actor: Actor, suite: string): void {
+  if (actor.suites === null || actor.suites.includes(suite)) return;
+  throw new RefusalError(
+    'SUITE_FORBIDDEN',
+    `${actor.name} may add to ${actor.suites.join(', ')}, not to ${JSON.stringify(suite.slice(0, 80))}`,
+  );
+}
+
+export const addPackages = defineOperation({
+  summary: 'Add received packages to a suite; answered when apt can install them',
+  roles: ['uploader', 'admin'],
+  changes: true,
+  input: z.object({
+    files: z.array(z.custom<ReceivedFile>()).min(1),
+    suite: z.string(),
+    component: z.string().optional(),
+  }),
+  output: z.object({ packages: z.array(added), created: z.boolean() }),
+  subject: (input) => `${input.suite} ${input.files.map((file) => file.sha256).join(' ')}`,
+  async run(parts, input, actor) {
+    checkUploadSuite(actor, input.suite);
+    const results = await ingestPackages(parts.repository, {
+      files: input.files,
+      suite: input.suite,
+      component: input.component,
+      actor: actor.name,
+      confirm: actor.confirm,
+    });
+    return {
+      packages: results.map(({ isNew: _isNew, ...result }) => result),
+      created: results.some((result) => result.isNew),
+    };
+  },
+});
+
+const byNameAndVersion = (a: ListedPackage, b: ListedPackage): number =>
+  a.name < b.name ? -1 : a.name > b.name ? 1 : compareVersions(b.version, a.version);
+
+export const listPackages = defineOperation({
+  summary: 'Packages that a suite lists, newest version first; QUERY is a part of the name',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({ query: z.string().default(''), suite: z.string().optional() }),
+  output: z.object({ packages: z.array(listed) }),
+  async run(parts, input) {
+    const rows = await searchPackages(parts.repository.catalog, input.query);
+    const wanted = rows.filter((row) => input.suite === undefined || row.suite === input.suite);
+    return { packages: wanted.sort(byNameAndVersion).map(describePackage) };
+  },
+});
+
+export const showPackage = defineOperation({
+  summary: 'The listed versions of a package with their stanzas, newest first',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({ package: z.string(), version: z.string().optional() }),
+  output: z.object({ packages: z.array(z.object({ ...listed.shape, stanza: z.string() })) }),
+  async run(parts, input) {
+    const { catalog } = parts.repository;
+    const rows = (await findListedPackages(catalog, input.package)).filter(
+      (row) => input.version === undefined || row.version === input.version,
+    );
+    if (rows.length === 0) {
+      const wanted = input.version ? `${input.package}=${input.version}` : input.package;
+      throw new RefusalError(
+        'PACKAGE_UNKNOWN',
+        `no suite lists ${JSON.stringify(wanted.slice(0, 160))}`,
+      );
+    }
+    const packages = [];
+    for (const row of rows.sort(byNameAndVersion)) {
+      const whole = await findPackage(catalog, row.name, row.version, row.architecture);
+      packages.push({
+        ...describePackage(row),
+        stanza: Buffer.from(whole?.stanza ?? []).toString('utf8'),
+      });
+    }
+    return { packages };
+  },
+});

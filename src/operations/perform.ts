@@ -1,0 +1,93 @@
+/**
+ * The one place that checks the role, validates, runs and writes the audit log. Floor 5.
+ */
+import { type ZodError, z } from 'zod';
+import { appendAudit } from '../catalog/audit.ts';
+import { RefusalError } from '../errors.ts';
+import type { Actor, Operation, Parts } from './operation.ts';
+import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
+
+const MAX_AUDIT_TEXT = 1000;
+
+function describeFault(error: ZodError): string {
+  return error.issues
+    .map((issue) => `${issue.path.join('.') || 'input'}: ${issue.message}`)
+    .join('; ');
+}
+
+/** Unknown keys are refused: a misspelt option must not be silently without effect. */
+function parseInput(operation: Operation, input: unknown): unknown {
+  const schema =
+    operation.input instanceof z.ZodObject ? operation.input.strict() : operation.input;
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  throw new RefusalError('INPUT_INVALID', describeFault(parsed.error));
+}
+
+async function writeAudit(
+  parts: Parts,
+  actor: Actor,
+  entry: { operation: string; subject: string; outcome: string; detail: string },
+): Promise<void> {
+  await appendAudit(parts.authority.catalog, {
+    at: new Date(parts.now()).toISOString(),
+    actor: actor.name,
+    role: actor.role,
+    serial: actor.serial,
+    address: actor.address,
+    operation: entry.operation,
+    subject: entry.subject.slice(0, MAX_AUDIT_TEXT),
+    outcome: entry.outcome,
+    detail: entry.detail.slice(0, MAX_AUDIT_TEXT),
+  });
+}
+
+/**
+ * Perform an operation for an actor.
+ * @throws RefusalError ROLE_FORBIDDEN, INPUT_INVALID, and those of the operation.
+ */
+export async function perform<Name extends OperationName>(
+  parts: Parts,
+  actor: Actor,
+  name: Name,
+  input: InputOf<Name> | unknown,
+): Promise<OutputOf<Name>> {
+  const operation = OPERATIONS[name] as unknown as Operation;
+  let subject = '';
+  try {
+    if (!operation.roles.includes(actor.role)) {
+      throw new RefusalError(
+        'ROLE_FORBIDDEN',
+        `${name} needs the role ${operation.roles.join(' or ')}; ${actor.name} is ${actor.role}`,
+      );
+    }
+    const parsed = parseInput(operation, input);
+    subject = operation.subject?.(parsed) ?? '';
+    const output = operation.output.parse(await operation.run(parts, parsed, actor));
+    if (operation.changes) {
+      await writeAudit(parts, actor, { operation: name, subject, outcome: 'done', detail: '' });
+    }
+    return output as OutputOf<Name>;
+  } catch (error) {
+    await auditFailure(parts, actor, operation, { operation: name, subject }, error);
+    throw error;
+  }
+}
+
+/** What changes nothing and was allowed to be asked leaves no trace when it fails. */
+async function auditFailure(
+  parts: Parts,
+  actor: Actor,
+  operation: Operation,
+  entry: { operation: string; subject: string },
+  error: unknown,
+): Promise<void> {
+  const isRefusal = error instanceof RefusalError;
+  if (!operation.changes && !(isRefusal && error.code === 'ROLE_FORBIDDEN')) return;
+  const outcome = isRefusal ? `refused ${error.code}` : 'failed';
+  const detail = isRefusal ? error.message : 'internal error';
+  // On a full disk the refusal itself must still reach the caller.
+  await writeAudit(parts, actor, { ...entry, outcome, detail }).catch((cause: unknown) =>
+    parts.log.error({ event: 'audit.failed', cause: String(cause), ...entry, outcome }),
+  );
+}

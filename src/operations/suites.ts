@@ -1,0 +1,156 @@
+/** Operations on suites and their publications. Floor 5. */
+import { z } from 'zod';
+import { countPackages } from '../catalog/packages.ts';
+import { listSuites as querySuites } from '../catalog/suites.ts';
+import {
+  getPublication,
+  listPublications as readPublications,
+  signSuiteAgain,
+} from '../repository/publications.ts';
+import { createSuite as create, getSuite, readSuiteRow, type Suite } from '../repository/suites.ts';
+import { ADMINS, defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
+
+const DAY_MS = 86_400_000;
+
+const suite = z.object({
+  name: z.string(),
+  codename: z.string(),
+  origin: z.string(),
+  label: z.string(),
+  description: z.string(),
+  components: z.array(z.string()),
+  architectures: z.array(z.string()),
+  validForSeconds: z.number().describe('from Date to Valid-Until'),
+  packages: z.number(),
+  publication: z.number().describe('the number of the current publication'),
+  date: z.string().nullable(),
+  validUntil: z.string().nullable(),
+});
+
+const publication = z.object({
+  suite: z.string(),
+  number: z.number(),
+  date: z.string(),
+  validUntil: z.string(),
+  reason: z.string(),
+  actor: z.string(),
+});
+
+/** A suite as every face shows it. */
+export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<typeof suite>> {
+  const { validFor, ...rest } = from;
+  const live = parts.repository.live.get(from.name);
+  return {
+    ...rest,
+    validForSeconds: validFor / 1000,
+    packages: await countPackages(parts.repository.catalog, from.name),
+    date: live ? new Date(live.date).toISOString() : null,
+    validUntil: live ? new Date(live.validUntil).toISOString() : null,
+  };
+}
+
+export const suiteDescription = suite;
+
+export const createSuite = defineOperation({
+  summary: 'Make a suite with an identity that never changes by itself, and publish it empty',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({
+    name: z.string(),
+    origin: z.string(),
+    label: z.string(),
+    codename: z.string().optional(),
+    description: z.string().default(''),
+    components: z.array(z.string()).default(['main']),
+    architectures: z.array(z.string()).default(['amd64', 'arm64']),
+    validForDays: z.coerce.number().int().min(1).max(3650).optional(),
+  }),
+  output: suite,
+  subject: (input) => input.name,
+  async run(parts, input, actor) {
+    const { validForDays, codename, ...definition } = input;
+    const configured = parts.config.values['suite.validFor'];
+    const validFor = validForDays === undefined ? configured : validForDays * DAY_MS;
+    await create(parts.repository, { ...definition, codename: codename ?? input.name, validFor });
+    await signSuiteAgain(parts.repository, input.name, actor.name, 'create suite');
+    return describeSuite(parts, await getSuite(parts.repository, input.name));
+  },
+});
+
+export const listSuites = defineOperation({
+  summary: 'Every suite',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({}),
+  output: z.object({ suites: z.array(suite) }),
+  async run(parts) {
+    const rows = await querySuites(parts.repository.catalog);
+    return {
+      suites: await Promise.all(rows.map((row) => describeSuite(parts, readSuiteRow(row)))),
+    };
+  },
+});
+
+export const showSuite = defineOperation({
+  summary: 'One suite',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({ suite: z.string() }),
+  output: suite,
+  run: async (parts, input) => describeSuite(parts, await getSuite(parts.repository, input.suite)),
+});
+
+export const publishSuite = defineOperation({
+  summary: 'Sign a suite again now: a new publication of the same contents',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({ suite: z.string() }),
+  output: z.object({ suite: z.string(), publication: z.number() }),
+  subject: (input) => input.suite,
+  async run(parts, input, actor) {
+    const reason = 'sign again';
+    const made = await signSuiteAgain(parts.repository, input.suite, actor.name, reason);
+    return { suite: input.suite, publication: made.number };
+  },
+});
+
+export const listPublications = defineOperation({
+  summary: 'The publications of a suite, newest first',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({ suite: z.string() }),
+  output: z.object({ publications: z.array(publication) }),
+  async run(parts, input) {
+    const rows = await readPublications(parts.repository, input.suite);
+    return {
+      publications: rows.map((row) => ({
+        suite: row.suite,
+        number: row.number,
+        date: row.date,
+        validUntil: row.valid_until,
+        reason: row.reason,
+        actor: row.actor,
+      })),
+    };
+  },
+});
+
+export const showPublication = defineOperation({
+  summary: 'One publication, with the Release file that was signed',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({ suite: z.string(), number: z.coerce.number().int().min(1) }),
+  output: z.object({ ...publication.shape, release: z.string() }),
+  async run(parts, input) {
+    const row = await getPublication(parts.repository, input.suite, input.number);
+    return {
+      suite: row.suite,
+      number: row.number,
+      date: row.date,
+      validUntil: row.valid_until,
+      reason: row.reason,
+      actor: row.actor,
+      release: row.release,
+    };
+  },
+});

@@ -1,0 +1,58 @@
+/**
+ * THE TABLE: every operation once. The command line and the HTTP API are its two faces. Floor 5.
+ */
+import type { z } from 'zod';
+import { listAudit } from './audit.ts';
+import {
+  issueCertificate,
+  listCertificates,
+  revokeCertificate,
+  showCertificate,
+  testCertificate,
+} from './certificates.ts';
+import { exportCrl, refreshCrl, showCrl } from './crl.ts';
+import { addHost, listHosts, removeHost, showHost, showHostApt } from './hosts.ts';
+import { exportKey, showKey } from './keys.ts';
+import { addPackages, listPackages, showPackage } from './packages.ts';
+import { showStatus } from './status.ts';
+import {
+  createSuite,
+  listPublications,
+  listSuites,
+  publishSuite,
+  showPublication,
+  showSuite,
+} from './suites.ts';
+
+export const OPERATIONS = {
+  'status.show': showStatus,
+  'certificate.issue': issueCertificate,
+  'certificate.list': listCertificates,
+  'certificate.show': showCertificate,
+  'certificate.revoke': revokeCertificate,
+  'certificate.test': testCertificate,
+  'crl.show': showCrl,
+  'crl.refresh': refreshCrl,
+  'crl.export': exportCrl,
+  'suite.create': createSuite,
+  'suite.list': listSuites,
+  'suite.show': showSuite,
+  'suite.publish': publishSuite,
+  'package.add': addPackages,
+  'package.list': listPackages,
+  'package.show': showPackage,
+  'publication.list': listPublications,
+  'publication.show': showPublication,
+  'key.show': showKey,
+  'key.export': exportKey,
+  'host.add': addHost,
+  'host.list': listHosts,
+  'host.show': showHost,
+  'host.apt': showHostApt,
+  'host.remove': removeHost,
+  'audit.list': listAudit,
+} as const;
+
+export type OperationName = keyof typeof OPERATIONS;
+export type InputOf<Name extends OperationName> = z.input<(typeof OPERATIONS)[Name]['input']>;
+export type OutputOf<Name extends OperationName> = z.output<(typeof OPERATIONS)[Name]['output']>;

@@ -1,0 +1,119 @@
+/**
+ * The indexes of every suite, resident and brought up to date by a change: only the touched
+ * (component, architecture) pairs are made again, and an addition touches only their tails. Floor 3.
+ */
+import { listStanzas } from '../catalog/packages.ts';
+import type { Catalog } from '../catalog/sql.ts';
+import { byHashKey, indexPath } from '../deb/layout.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Change } from './change.ts';
+import type { LivePublication, PublishedFile } from './live.ts';
+import { type IndexImage, ResidentIndex } from './resident-index.ts';
+import type { Suite } from './suites.ts';
+
+interface Resident {
+  index: ResidentIndex;
+  /** The publication whose contents it holds; a mismatch means it is read again. */
+  publication: number;
+}
+
+interface Pair {
+  component: string;
+  architecture: string;
+}
+
+export class Indexes {
+  readonly #catalog: Catalog;
+  readonly #storage: Storage;
+  readonly #residents = new Map<string, Resident>();
+
+  constructor(catalog: Catalog, storage: Storage) {
+    this.#catalog = catalog;
+    this.#storage = storage;
+  }
+
+  /**
+   * Store the indexes that the next publication of a suite needs and name all of its files.
+   * What is resident is ahead of the catalog until `settle`; a failure in between forgets it.
+   */
+  async update(
+    suite: Suite,
+    previous: LivePublication | undefined,
+    change: Change,
+  ): Promise<PublishedFile[]> {
+    const files: PublishedFile[] = [];
+    for (const component of suite.components) {
+      for (const architecture of suite.architectures) {
+        const pair = { component, architecture };
+        const path = indexPath(component, architecture);
+        const kept = [previous?.files.get(path), previous?.files.get(`${path}.gz`)];
+        if (kept[0] && kept[1] && !isTouched(pair, change)) {
+          files.push(kept[0], kept[1]);
+        } else {
+          files.push(...(await this.#store(suite, path, await this.#render(suite, pair, change))));
+        }
+      }
+    }
+    return files;
+  }
+
+  /** The publication is in force: what is resident of this suite belongs to it. */
+  settle(suite: string, publication: number): void {
+    for (const [key, resident] of this.#residents) {
+      if (key.startsWith(`${suite} `)) resident.publication = publication;
+    }
+  }
+
+  /** Drops what is resident of a suite: the next publication reads the catalog again. */
+  forget(suite: string): void {
+    for (const key of this.#residents.keys()) {
+      if (key.startsWith(`${suite} `)) this.#residents.delete(key);
+    }
+  }
+
+  async #render(suite: Suite, pair: Pair, change: Change): Promise<IndexImage> {
+    const key = `${suite.name} ${pair.component} ${pair.architecture}`;
+    const removed = new Set(
+      change.removals.filter((r) => r.component === pair.component).map((r) => r.row.id),
+    );
+    let resident = this.#residents.get(key);
+    if (!resident || resident.publication !== suite.publication || removed.size > 0) {
+      const stanzas = await listStanzas(
+        this.#catalog,
+        suite.name,
+        pair.component,
+        pair.architecture,
+      );
+      resident = { index: new ResidentIndex(), publication: suite.publication };
+      this.#residents.set(key, resident);
+      await resident.index.append(stanzas.filter((s) => !removed.has(s.id)).map((s) => s.stanza));
+    }
+    const added = change.additions.filter((addition) => belongs(addition, pair));
+    await resident.index.append(added.map((addition) => addition.row.stanza));
+    return resident.index.render();
+  }
+
+  async #store(suite: Suite, path: string, image: IndexImage): Promise<PublishedFile[]> {
+    const { plain, compressed } = image;
+    const key = byHashKey(suite.name, `${path}.gz`, 'SHA256', compressed.sha256);
+    if (!(await this.#storage.stat(key))) {
+      await this.#storage.write(key, Buffer.concat(compressed.parts));
+    }
+    return [
+      { path, size: plain.size, sha256: plain.sha256, key: null },
+      { path: `${path}.gz`, size: compressed.size, sha256: compressed.sha256, key },
+    ];
+  }
+}
+
+function belongs(entry: { component: string; row: { architecture: string } }, pair: Pair): boolean {
+  const { architecture } = entry.row;
+  return (
+    entry.component === pair.component &&
+    (architecture === 'all' || architecture === pair.architecture)
+  );
+}
+
+function isTouched(pair: Pair, change: Change): boolean {
+  return [...change.additions, ...change.removals].some((entry) => belongs(entry, pair));
+}

@@ -1,0 +1,225 @@
+/**
+ * A received file becomes a package of a suite: read from the archive, never from its file name,
+ * checked, placed in the pool, published. The answer comes when apt can install it. Floor 3.
+ */
+import { randomUUID } from 'node:crypto';
+import { findPackage, isListed, type PackageRow } from '../catalog/packages.ts';
+import { readPackage, verifyData } from '../deb/archive.ts';
+import { type Control, parseControl, renderStanza } from '../deb/control.ts';
+import { poolKey } from '../deb/layout.ts';
+import { RefusalError } from '../errors.ts';
+import { openFileSource } from '../storage/file-source.ts';
+import type { Publisher } from './publisher.ts';
+import type { Repository } from './repository.ts';
+import { getSuite, type Suite } from './suites.ts';
+
+export interface IngestParts extends Repository {
+  publisher: Publisher;
+}
+
+/** A received file, whole and hashed; `sha256` in lower-case hex. */
+export interface ReceivedFile {
+  path: string;
+  size: number;
+  sha256: string;
+}
+
+export interface IngestRequest {
+  /** Taken whole or not at all: one refused file refuses them all. */
+  files: readonly ReceivedFile[];
+  suite: string;
+  component: string | undefined;
+  actor: string;
+  /** Asked once more before anything is placed: a certificate may be revoked in mid-upload. */
+  confirm: () => void;
+}
+
+/** `isNew` is false where exactly these bytes were listed there before. */
+export interface IngestResult {
+  package: string;
+  version: string;
+  architecture: string;
+  suite: string;
+  component: string;
+  filename: string;
+  size: number;
+  sha256: string;
+  publication: number;
+  isNew: boolean;
+}
+
+/** data.tar may unpack to this much; past it a package is refused as a bomb. */
+const MAX_DATA_BYTES = 64 * 1024 ** 3;
+
+/** @throws RefusalError COMPONENT_UNKNOWN */
+export function chooseComponent(suite: Suite, component: string | undefined): string {
+  const chosen = component ?? suite.components[0] ?? '';
+  if (suite.components.includes(chosen)) return chosen;
+  throw new RefusalError(
+    'COMPONENT_UNKNOWN',
+    `suite ${suite.name} has no component ${JSON.stringify(chosen.slice(0, 80))}; it has ${suite.components.join(', ')}`,
+  );
+}
+
+/** Reads and proves the archive; nothing is placed yet. */
+async function inspect(file: ReceivedFile): Promise<Control> {
+  const source = await openFileSource(file.path);
+  try {
+    const archive = await readPackage(source);
+    const control = parseControl(archive.control);
+    await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
+    return control;
+  } finally {
+    await source.close();
+  }
+}
+
+function checkArchitecture(control: Control, suite: Suite): void {
+  if (control.architecture === 'all' || suite.architectures.includes(control.architecture)) return;
+  throw new RefusalError(
+    'PACKAGE_UNACCEPTABLE',
+    `Architecture ${control.architecture}: suite ${suite.name} holds ${suite.architectures.join(', ')} and all`,
+  );
+}
+
+/** A file that was read and proven, with the row it has or will have. */
+interface Candidate {
+  file: ReceivedFile;
+  row: PackageRow;
+  isNew: boolean;
+  /** The publication that lists it since before this request; undefined where none does. */
+  listedIn: number | undefined;
+}
+
+/** The name that two packages with different bytes may not share. */
+const keyOf = (control: Control): string =>
+  `${control.name}_${control.version}_${control.architecture}`;
+
+function createRow(
+  control: Control,
+  file: ReceivedFile,
+  component: string,
+  upload: { at: string; by: string },
+): PackageRow {
+  const { name, version, architecture } = control;
+  const source = control.source.name;
+  const kind = 'deb';
+  const filename = poolKey({ component, source, name, version, architecture, kind });
+  const { size, sha256 } = file;
+  return {
+    ...{ id: randomUUID(), name, version, architecture, kind, source, component },
+    stanza: renderStanza(control, { filename, size, sha256 }),
+    ...{ filename, size, sha256, uploaded_at: upload.at, uploaded_by: upload.by },
+  };
+}
+
+/** What the catalog says of a proven file. @throws RefusalError PACKAGE_CONFLICT */
+async function matchCatalog(
+  parts: IngestParts,
+  request: IngestRequest,
+  place: { suite: string; component: string },
+  proven: { control: Control; file: ReceivedFile },
+): Promise<Candidate> {
+  const { control, file } = proven;
+  const { name, version, architecture } = control;
+  const known = await findPackage(parts.catalog, name, version, architecture);
+  if (!known) {
+    const at = new Date(parts.now()).toISOString();
+    const row = createRow(control, file, place.component, { at, by: request.actor });
+    return { file, row, isNew: true, listedIn: undefined };
+  }
+  refuseOtherBytes(control, known.sha256, file.sha256);
+  const listing = await isListed(parts.catalog, place.suite, place.component, known.id);
+  return { file, row: known, isNew: false, listedIn: listing?.added_in };
+}
+
+function refuseOtherBytes(control: Control, known: string, sent: string): void {
+  if (known === sent) return;
+  throw new RefusalError(
+    'PACKAGE_CONFLICT',
+    `${control.name} ${control.version} ${control.architecture} is there with SHA256 ${known}; the upload has ${sent}`,
+  );
+}
+
+/** Puts the bytes into the pool and the packages into the suite's next publication. */
+async function placeAll(
+  parts: IngestParts,
+  request: IngestRequest,
+  place: { suite: string; component: string },
+  candidates: readonly Candidate[],
+): Promise<number> {
+  const { component } = place;
+  const written: PackageRow[] = [];
+  try {
+    for (const { file, row, isNew } of candidates) {
+      if (!isNew) continue;
+      written.push(row);
+      await parts.storage.write(row.filename, file);
+    }
+    const publication = await parts.publisher.submit(place.suite, {
+      additions: candidates.map(({ row, isNew }) => ({ component, row, isNew })),
+      removals: [],
+      reason: `add ${candidates.map(({ row }) => `${row.name} ${row.version} ${row.architecture}`).join(', ')}`,
+      actor: request.actor,
+    });
+    return publication.number;
+  } catch (error) {
+    for (const row of written) await removeUnrecorded(parts, row);
+    throw error;
+  }
+}
+
+/** A failed publication leaves no package behind, unless it was recorded before the failure. */
+async function removeUnrecorded(parts: IngestParts, row: PackageRow): Promise<void> {
+  const recorded = await findPackage(parts.catalog, row.name, row.version, row.architecture);
+  if (!recorded) await parts.storage.remove(row.filename);
+}
+
+/** Holds every name at once, always taken in the same order. */
+function lockAll<Result>(
+  parts: IngestParts,
+  keys: readonly string[],
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const [first, ...rest] = keys;
+  if (first === undefined) return work();
+  return parts.catalog.lock(`package:${first}`, () => lockAll(parts, rest, work));
+}
+
+/**
+ * Add received files to a suite in one publication. Same bytes again change nothing; other bytes
+ * are refused. Results come in the order of the files.
+ * @throws RefusalError SUITE_UNKNOWN, COMPONENT_UNKNOWN, PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE,
+ *   PACKAGE_CONFLICT, SPACE_EXHAUSTED
+ */
+export async function ingestPackages(
+  parts: IngestParts,
+  request: IngestRequest,
+): Promise<IngestResult[]> {
+  const suite = await getSuite(parts, request.suite);
+  const component = chooseComponent(suite, request.component);
+  const place = { suite: suite.name, component };
+  const proven = new Map<string, { control: Control; file: ReceivedFile }>();
+  for (const file of request.files) {
+    const control = await inspect(file);
+    checkArchitecture(control, suite);
+    const twin = proven.get(keyOf(control));
+    if (twin) refuseOtherBytes(control, twin.file.sha256, file.sha256);
+    proven.set(keyOf(control), { control, file });
+  }
+  return lockAll(parts, [...proven.keys()].sort(), async () => {
+    const candidates: Candidate[] = [];
+    for (const one of proven.values()) {
+      candidates.push(await matchCatalog(parts, request, place, one));
+    }
+    request.confirm();
+    const unlisted = candidates.filter((candidate) => candidate.listedIn === undefined);
+    const publication = unlisted.length ? await placeAll(parts, request, place, unlisted) : 0;
+    return candidates.map(({ row, listedIn }) => ({
+      ...{ package: row.name, version: row.version, architecture: row.architecture, ...place },
+      ...{ filename: row.filename, size: row.size, sha256: row.sha256 },
+      publication: listedIn ?? publication,
+      isNew: listedIn === undefined,
+    }));
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * The current publication once more under its plain names in dists/, for a person's eyes and for
+ * tools that read the tree from disk. Hosts are never served from it: they get the publication
+ * itself, in one piece. Floor 3.
+ */
+import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { createGunzip } from 'node:zlib';
+import { distsKey } from '../deb/layout.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { LivePublication, PublishedFile } from './live.ts';
+
+/** The bytes of a published file, uncompressed from its .gz where only that is stored. */
+export async function readPublishedFile(
+  storage: Storage,
+  publication: LivePublication,
+  file: PublishedFile,
+): Promise<Readable> {
+  if (file.key !== null) return storage.read(file.key);
+  const compressed = publication.files.get(`${file.path}.gz`);
+  if (!compressed?.key) throw new Error(`publication lists ${file.path} without its .gz`);
+  const stored = await storage.read(compressed.key);
+  const plain = createGunzip();
+  stored.on('error', (error) => plain.destroy(error));
+  plain.on('close', () => stored.destroy());
+  return stored.pipe(plain);
+}
+
+/** Writes what differs from `previous`, the signed files last. */
+export async function mirrorPublication(
+  parts: { storage: Storage },
+  publication: LivePublication,
+  previous: LivePublication | undefined,
+): Promise<void> {
+  const { suite } = publication;
+  for (const file of publication.files.values()) {
+    if (previous?.files.get(file.path)?.sha256 === file.sha256) continue;
+    const bytes = await buffer(await readPublishedFile(parts.storage, publication, file));
+    await parts.storage.write(distsKey(suite, file.path), bytes);
+  }
+  await parts.storage.write(distsKey(suite, 'Release'), publication.release);
+  await parts.storage.write(distsKey(suite, 'Release.gpg'), publication.releaseGpg);
+  await parts.storage.write(distsKey(suite, 'InRelease'), publication.inRelease);
+}
+
+/** Writes the mirror of a publication again where a crash left an older one. */
+export async function repairMirror(
+  parts: { storage: Storage },
+  publication: LivePublication,
+): Promise<void> {
+  const key = distsKey(publication.suite, 'InRelease');
+  const stat = await parts.storage.stat(key);
+  const current = stat && (await buffer(await parts.storage.read(key)));
+  if (current?.equals(publication.inRelease)) return;
+  await mirrorPublication(parts, publication, undefined);
+}

@@ -1,0 +1,116 @@
+/**
+ * Build, sign and store the next publication of a suite, then point the suite at it.
+ * Bytes first, facts second, pointer last: a crash anywhere leaves hosts the previous one, whole.
+ * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
+import { insertPublication, type PublicationRow } from '../catalog/publications.ts';
+import type { SqlExecutor } from '../catalog/sql.ts';
+import { pointSuite } from '../catalog/suites.ts';
+import { renderRelease } from '../deb/release.ts';
+import { type SignedRelease, signRelease } from '../signing/sign.ts';
+import type { Change } from './change.ts';
+import type { Indexes } from './indexes.ts';
+import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
+import { mirrorPublication } from './mirror.ts';
+import type { Repository } from './repository.ts';
+import { getSuite, type Suite } from './suites.ts';
+
+export interface PublishParts extends Repository {
+  indexes: Indexes;
+  live: LivePublications;
+}
+
+/** Date lies this far back, so that many publications in one second each get a later one. */
+const MAX_DATE_LAG_MS = 1_200_000;
+const SECOND_MS = 1000;
+
+/** A Date later than `previous` and not ahead of now; waits where there is none yet. */
+async function chooseDate(now: () => number, previous: number, validFor: number): Promise<number> {
+  const lag = Math.min(MAX_DATE_LAG_MS, validFor / 10);
+  const earliest = previous + SECOND_MS;
+  // A clock that was set back must not stop publishing: then Date runs ahead of it, as it has to.
+  const ahead = earliest - now();
+  if (ahead > 0 && ahead <= MAX_DATE_LAG_MS) await delay(ahead);
+  return Math.max(Math.floor((now() - lag) / SECOND_MS) * SECOND_MS, earliest);
+}
+
+async function sign(
+  parts: PublishParts,
+  suite: Suite,
+  date: number,
+  files: readonly PublishedFile[],
+): Promise<SignedRelease> {
+  const release = renderRelease({
+    origin: suite.origin,
+    label: suite.label,
+    suite: suite.name,
+    codename: suite.codename,
+    ...(suite.description ? { description: suite.description } : {}),
+    date: new Date(date),
+    validUntil: new Date(date + suite.validFor),
+    architectures: suite.architectures,
+    components: suite.components,
+    files: [...files],
+  });
+  return signRelease(release, parts.signingKeys, new Date(date));
+}
+
+async function recordChange(
+  sql: SqlExecutor,
+  suite: string,
+  number: number,
+  change: Change,
+): Promise<void> {
+  for (const { row, component, isNew } of change.additions) {
+    if (isNew) await insertPackage(sql, row);
+    await insertListing(sql, { suite, component, package_id: row.id, added_in: number });
+  }
+  for (const { row, component } of change.removals) {
+    await endListing(sql, suite, component, row.id, number);
+  }
+}
+
+/**
+ * Publish a suite with a change; the caller holds the lock of that suite.
+ * @throws RefusalError SUITE_UNKNOWN, SPACE_EXHAUSTED
+ */
+export async function publishSuite(
+  parts: PublishParts,
+  name: string,
+  change: Change,
+): Promise<{ number: number }> {
+  const suite = await getSuite(parts, name);
+  const previous = parts.live.get(name);
+  const number = suite.publication + 1;
+  const files = await parts.indexes.update(suite, previous, change);
+  const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
+  const signed = await sign(parts, suite, date, files);
+  const row: PublicationRow = {
+    suite: name,
+    number,
+    date: new Date(date).toISOString(),
+    valid_until: new Date(date + suite.validFor).toISOString(),
+    reason: change.reason,
+    actor: change.actor,
+    in_release: signed.inRelease,
+    release: signed.release,
+    release_gpg: signed.releaseGpg,
+    files: JSON.stringify(files),
+    created_at: new Date(parts.now()).toISOString(),
+  };
+  await parts.catalog.transaction(async (sql) => {
+    await recordChange(sql, name, number, change);
+    await insertPublication(sql, row);
+    await pointSuite(sql, name, number);
+  });
+  const live = readPublicationRow(row);
+  parts.live.set(name, live);
+  parts.indexes.settle(name, number);
+  await mirrorPublication(parts, live, previous).catch((error: unknown) =>
+    parts.log.error({ event: 'mirror.failed', suite: name, number, error: String(error) }),
+  );
+  parts.log.info({ event: 'publication', suite: name, number, reason: change.reason });
+  return { number };
+}

@@ -1,0 +1,106 @@
+/**
+ * Suites: made once with an identity that never changes by itself, because apt refuses a
+ * repository whose Origin, Label or Codename changed. Floor 3.
+ */
+import { insertSuite, findSuite as queryFindSuite, type SuiteRow } from '../catalog/suites.ts';
+import { checkArchitectureName, checkComponentName, checkSuiteName } from '../deb/layout.ts';
+import { RefusalError } from '../errors.ts';
+import type { Repository } from './repository.ts';
+
+/** `validFor` in milliseconds from Date to Valid-Until. */
+export interface Suite {
+  name: string;
+  codename: string;
+  origin: string;
+  label: string;
+  description: string;
+  components: string[];
+  architectures: string[];
+  validFor: number;
+  /** The number of the current publication; 0 before the first. */
+  publication: number;
+}
+
+export type SuiteDefinition = Omit<Suite, 'publication'>;
+
+export function readSuiteRow(row: SuiteRow): Suite {
+  return {
+    name: row.name,
+    codename: row.codename,
+    origin: row.origin,
+    label: row.label,
+    description: row.description,
+    components: JSON.parse(row.components) as string[],
+    architectures: JSON.parse(row.architectures) as string[],
+    validFor: row.valid_for_ms,
+    publication: row.publication,
+  };
+}
+
+/** @throws RefusalError SUITE_UNKNOWN */
+export async function getSuite(
+  repository: Pick<Repository, 'catalog'>,
+  name: string,
+): Promise<Suite> {
+  const row = await queryFindSuite(repository.catalog, name);
+  if (row) return readSuiteRow(row);
+  throw new RefusalError('SUITE_UNKNOWN', `there is no suite ${JSON.stringify(name.slice(0, 80))}`);
+}
+
+function checkLine(field: string, value: string, minimum: number): void {
+  if (
+    /^[^\p{C}]*$/u.test(value) &&
+    value.trim() === value &&
+    value.length >= minimum &&
+    value.length <= 200
+  )
+    return;
+  throw new RefusalError(
+    'INPUT_INVALID',
+    `${field} ${JSON.stringify(value.slice(0, 80))}: one line of ${minimum} to 200 printable characters is allowed`,
+  );
+}
+
+/**
+ * Record a new suite; it has no publication yet.
+ * @throws RefusalError SUITE_EXISTS, INPUT_INVALID
+ */
+export async function createSuite(
+  repository: Repository,
+  definition: SuiteDefinition,
+): Promise<Suite> {
+  checkSuiteName(definition.name);
+  checkSuiteName(definition.codename);
+  checkLine('Origin', definition.origin, 1);
+  checkLine('Label', definition.label, 1);
+  checkLine('Description', definition.description, 0);
+  if (definition.components.length === 0) {
+    throw new RefusalError('INPUT_INVALID', 'a suite needs at least one component');
+  }
+  if (definition.architectures.length === 0) {
+    throw new RefusalError('INPUT_INVALID', 'a suite needs at least one architecture');
+  }
+  for (const component of definition.components) checkComponentName(component);
+  for (const architecture of definition.architectures) {
+    checkArchitectureName(architecture);
+    if (architecture !== 'all') continue;
+    throw new RefusalError(
+      'INPUT_INVALID',
+      'architecture "all" is not named for a suite: its packages stand in the index of every architecture',
+    );
+  }
+  const inserted = await insertSuite(repository.catalog, {
+    name: definition.name,
+    codename: definition.codename,
+    origin: definition.origin,
+    label: definition.label,
+    description: definition.description,
+    components: JSON.stringify([...new Set(definition.components)]),
+    architectures: JSON.stringify([...new Set(definition.architectures)]),
+    valid_for_ms: definition.validFor,
+    publication: 0,
+    created_at: new Date(repository.now()).toISOString(),
+  });
+  if (!inserted) throw new RefusalError('SUITE_EXISTS', `suite ${definition.name} exists already`);
+  return getSuite(repository, definition.name);
+}
