@@ -49,7 +49,9 @@ const WORDS: ReadonlyMap<string, RegExp> = new Map([
 const REVISION_FIELDS = ['revision', 'package-revision', 'package_revision'];
 
 /** Never passed on from inside a package: the index speaks here, or dpkg's own status file. */
-const INDEX_FIELDS = new Set('filename size md5sum sha1 sha256 sha512 status optional'.split(' '));
+const INDEX_FIELDS = new Set(
+  'filename size md5sum sha1 sha256 sha512 checksum-filesize status optional'.split(' '),
+);
 
 function unacceptable(detail: string): RefusalError {
   return new RefusalError('PACKAGE_UNACCEPTABLE', detail);
