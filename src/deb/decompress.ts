@@ -6,7 +6,8 @@
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { RefusalError } from '../errors.ts';
+import { RefusalError, systemCode } from '../errors.ts';
+import { awaitTurn } from './turns.ts';
 import { decompressXz } from './xz.ts';
 
 export type Compression = 'none' | 'gz' | 'xz' | 'zst' | 'bz2' | 'lzma';
@@ -23,6 +24,11 @@ export function compressionOf(suffix: string): Compression | undefined {
   };
   return Object.hasOwn(known, suffix) ? known[suffix] : undefined;
 }
+
+const ZLIB_FAULTS: Readonly<Record<string, string>> = {
+  Z_BUF_ERROR: 'the compressed data is cut off',
+  ZSTD_error_frameParameter_windowTooLarge: 'it needs more than 128 MiB of memory',
+};
 
 /** Counts what the input gives, and remembers its own error apart from those of the decoder. */
 class WatchedInput {
@@ -73,9 +79,8 @@ async function* decompressZlib(
     for await (const chunk of transform) yield chunk;
   } catch (error) {
     if (watched.error !== undefined) throw watched.error;
-    const cutOff = (error as { code?: string }).code === 'Z_BUF_ERROR';
-    const fault = cutOff ? 'is cut off' : 'is damaged';
-    throw new RefusalError('PACKAGE_MALFORMED', `${format}: the compressed data ${fault}`);
+    const fault = ZLIB_FAULTS[systemCode(error)] ?? 'the compressed data is damaged';
+    throw new RefusalError('PACKAGE_MALFORMED', `${format}: ${fault}`);
   } finally {
     transform.destroy();
     await feeding;
@@ -95,9 +100,11 @@ function openDecoder(
     case 'gz':
       return decompressZlib(input, createGunzip({ chunkSize: 64 * 1024 }), 'gzip');
     case 'zst':
-      return decompressZlib(input, createZstdDecompress({ chunkSize: 64 * 1024 }), 'zstd');
+      return awaitTurn(() =>
+        decompressZlib(input, createZstdDecompress({ chunkSize: 64 * 1024 }), 'zstd'),
+      );
     case 'xz':
-      return decompressXz(input);
+      return awaitTurn(() => decompressXz(input));
     default:
       throw new RefusalError(
         'PACKAGE_UNACCEPTABLE',

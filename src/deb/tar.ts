@@ -116,6 +116,14 @@ async function takeContent(reader: ByteReader, size: number, limitBytes: number)
   return content.subarray(0, size);
 }
 
+/** Readers disagree on which of two headers wins, so there may be one. */
+function addOverrides(next: Overrides, more: Overrides): void {
+  if (Object.keys(more).some((key) => key in next)) {
+    throw malformed('two headers name the same member');
+  }
+  Object.assign(next, more);
+}
+
 /** Headers that describe the next member: GNU long names and pax. True where this was one. */
 async function takeOverride(
   reader: ByteReader,
@@ -125,12 +133,13 @@ async function takeOverride(
   const { typeFlag, size } = header;
   if (typeFlag === 'L' || typeFlag === 'K') {
     const text = await takeContent(reader, size, MAX_LONG_NAME_BYTES);
-    next[typeFlag === 'L' ? 'path' : 'linkpath'] = readText(text, 0, text.length);
+    const value = readText(text, 0, text.length);
+    addOverrides(next, typeFlag === 'L' ? { path: value } : { linkpath: value });
     return true;
   }
   if (typeFlag !== 'x' && typeFlag !== 'g') return false;
   const records = parsePax(await takeContent(reader, size, MAX_PAX_BYTES));
-  if (typeFlag === 'x') Object.assign(next, records);
+  if (typeFlag === 'x') addOverrides(next, records);
   else if (Object.keys(records).length > 0) {
     throw malformed('a global pax header sets the path or size of every member');
   }

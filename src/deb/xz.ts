@@ -43,27 +43,12 @@ const INPUT_SIZE = 3;
 const OUTPUT_ADDRESS = 4;
 const OUTPUT_POSITION = 5;
 
-/** A decoder may hold a dictionary of 64 MiB; more readers than this wait their turn. */
-const MAX_DECODERS = 4;
 /** WASM memory never shrinks: a decoder that has grown past this is not kept for the next. */
 const MAX_IDLE_MEMORY_BYTES = 32 * 1024 * 1024;
 /** Steps of at most 64 KiB between two looks at the event loop: a few milliseconds. */
 const STEPS_PER_TURN = 4;
 
-let decoders = 0;
-const waiting: (() => void)[] = [];
 const idle: XzExports[] = [];
-
-async function acquireTurn(): Promise<void> {
-  if (decoders < MAX_DECODERS) decoders += 1;
-  else await new Promise<void>((resolve) => waiting.push(resolve));
-}
-
-function releaseTurn(): void {
-  const next = waiting.shift();
-  if (next === undefined) decoders -= 1;
-  else next();
-}
 
 async function openDecoder(): Promise<XzDecoder> {
   const ready = idle.pop();
@@ -158,13 +143,8 @@ async function* runDecoder(
  * @throws RefusalError PACKAGE_MALFORMED
  */
 export async function* decompressXz(input: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
-  await acquireTurn();
-  try {
-    const decoder = await openDecoder();
-    yield* runDecoder(decoder, input);
-    // One that stopped over bad input is left to the garbage collector.
-    decoder.recycle();
-  } finally {
-    releaseTurn();
-  }
+  const decoder = await openDecoder();
+  yield* runDecoder(decoder, input);
+  // One that stopped over bad input is left to the garbage collector.
+  decoder.recycle();
 }

@@ -241,6 +241,30 @@ const MALFORMED: [string, Buffer, RefusalCode?][] = [
     ),
   ],
   [
+    'a pax path and a GNU long name for one member',
+    withControl(
+      pax(paxRecord('path', './other')),
+      { type: 'L', content: './control\0' },
+      goodControl,
+    ),
+  ],
+  [
+    'two GNU long names for one member',
+    withControl(
+      { type: 'L', content: './a\0' },
+      { type: 'L', content: './control\0' },
+      goodControl,
+    ),
+  ],
+  [
+    'a control slipped in through a link further in',
+    withControl(
+      goodControl,
+      { name: './d/l', type: '2', linkName: '..' },
+      { ...goodControl, name: './d/l/control' },
+    ),
+  ],
+  [
     'a control.tar bomb',
     withControl({ name: './zeros', content: Buffer.alloc(70 * 2 ** 20) }, goodControl),
     'PACKAGE_UNACCEPTABLE',

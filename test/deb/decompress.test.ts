@@ -112,6 +112,12 @@ describe('decompress', () => {
     await expect(unpack(bytes, 'xz')).rejects.toThrow(why);
   });
 
+  it('says that zstd wants too much memory', async () => {
+    const bytes = pipeThrough('zstd', ['-qc', '--ultra', '--long=30', '-1'], RAW);
+    // The window of a stream of unknown size is as large as was asked for.
+    await expect(unpack(bytes, 'zst')).rejects.toThrow('zstd: it needs more than 128 MiB');
+  });
+
   it.each(['bz2', 'lzma'] as const)('says that %s is not supported', async (compression) => {
     await expect(unpack(RAW, compression)).rejects.toMatchObject({ code: 'PACKAGE_UNACCEPTABLE' });
   });
@@ -163,6 +169,8 @@ describe('decompress', () => {
     const bytes = xz('-0');
     for (let i = 0; i < 12; i += 1) {
       for await (const _ of decompress(inChunks(bytes, 4096), 'xz', { outputBytes: 1e6 })) break;
+      await expect(unpack(bytes.subarray(1), 'xz')).rejects.toBeInstanceOf(RefusalError);
+      await expect(unpack(bytes, 'zst')).rejects.toBeInstanceOf(RefusalError);
     }
     expect((await unpack(bytes, 'xz')).equals(RAW)).toBe(true);
   });
