@@ -11,17 +11,19 @@ export interface Overrides {
   size?: number;
 }
 
+const ZERO = 0x30;
+const NINE = 0x39;
 const BLANK = 0x20;
 const EQUALS = 0x3d;
 const NEWLINE = 0x0a;
-/** A length of more digits could not be inside any header that is read. */
-const MAX_LENGTH_DIGITS = 8;
+/** Longer keys than any that is looked for. */
+const MAX_KEY_BYTES = 32;
 
 function malformed(): RefusalError {
   return new RefusalError('PACKAGE_MALFORMED', 'tar: a pax header does not parse');
 }
 
-function applyRecord(overrides: Overrides, key: string, value: string): void {
+function applyRecord(overrides: Overrides, key: string, value: Buffer): void {
   if (key.startsWith('GNU.sparse.')) {
     throw new RefusalError(
       'PACKAGE_UNACCEPTABLE',
@@ -29,12 +31,27 @@ function applyRecord(overrides: Overrides, key: string, value: string): void {
     );
   }
   if (key === 'path' || key === 'linkpath') {
-    if (value.includes('\0')) throw malformed();
-    overrides[key] = value;
+    if (value.includes(0)) throw malformed();
+    overrides[key] = value.toString('latin1');
   } else if (key === 'size') {
-    if (!/^[0-9]{1,15}$/.test(value)) throw malformed();
-    overrides.size = Number(value);
+    const digits = value.toString('latin1');
+    if (!/^[0-9]{1,15}$/.test(digits)) throw malformed();
+    overrides.size = Number(digits);
   }
+}
+
+/** The decimal length that begins a record, and where the blank behind it stands. */
+function readLength(bytes: Buffer, start: number): { length: number; blank: number } {
+  let length = 0;
+  let at = start;
+  for (let digit = bytes[at] ?? 0; digit >= ZERO && digit <= NINE; digit = bytes[at] ?? 0) {
+    length = length * 10 + digit - ZERO;
+    at += 1;
+    // Larger than anything that is read; and no number grows past exactness.
+    if (length > bytes.length) throw malformed();
+  }
+  if (at === start || bytes[at] !== BLANK) throw malformed();
+  return { length, blank: at };
 }
 
 /**
@@ -44,20 +61,14 @@ function applyRecord(overrides: Overrides, key: string, value: string): void {
 export function parsePax(bytes: Buffer): Overrides {
   const overrides: Overrides = {};
   for (let start = 0; start < bytes.length; ) {
-    const blank = bytes.subarray(start, start + MAX_LENGTH_DIGITS + 1).indexOf(BLANK);
-    const digits = bytes.toString('latin1', start, start + Math.max(blank, 0));
-    const end = start + Number(digits);
-    if (!/^[0-9]+$/.test(digits) || end > bytes.length || bytes[end - 1] !== NEWLINE) {
+    const { length, blank } = readLength(bytes, start);
+    const end = start + length;
+    const equals = bytes.indexOf(EQUALS, blank);
+    if (end > bytes.length || bytes[end - 1] !== NEWLINE || equals <= blank + 1 || equals >= end) {
       throw malformed();
     }
-    const record = bytes.subarray(start + blank + 1, end - 1);
-    const equals = record.indexOf(EQUALS);
-    if (end <= start + blank + 1 || equals < 1) throw malformed();
-    applyRecord(
-      overrides,
-      record.toString('latin1', 0, Math.min(equals, 64)),
-      record.toString('latin1', equals + 1),
-    );
+    const key = bytes.toString('latin1', blank + 1, Math.min(equals, blank + 1 + MAX_KEY_BYTES));
+    applyRecord(overrides, key, bytes.subarray(equals + 1, end - 1));
     start = end;
   }
   return overrides;

@@ -25,7 +25,7 @@ export interface TarMember {
 
 const BLOCK_BYTES = 512;
 const MAX_LONG_NAME_BYTES = 64 * 1024;
-const MAX_PAX_BYTES = 1024 * 1024;
+const MAX_PAX_BYTES = 256 * 1024;
 const TYPES: Readonly<Record<string, TarType>> = {
   '\0': 'file',
   '0': 'file',
