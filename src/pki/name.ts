@@ -1,0 +1,97 @@
+/**
+ * Distinguished names, as far as the project uses them: common name, organisational unit,
+ * organisation. Written as UTF8String; read in every string type that authorities use.
+ * Source of truth: RFC 5280 section 4.1.2.4 and appendix A (upper bounds). Floor 1.
+ */
+import { RefusalError } from '../errors.ts';
+import { createNode, createOid, createSequence, createSet, type Node } from './asn1.ts';
+import { bodyOf, Children, type Element, expectTag, MalformedDer, readOid, TAG } from './der.ts';
+
+export interface Subject {
+  commonName: string;
+  organizationalUnit?: string;
+  organization?: string;
+}
+
+/** ub-common-name, ub-organizational-unit-name, ub-organization-name: characters. */
+const MAX_ATTRIBUTE_CHARACTERS = 64;
+/** Most specific last, the order of a certificate. */
+const ATTRIBUTES = [
+  ['organization', '2.5.4.10', 'organisation'],
+  ['organizationalUnit', '2.5.4.11', 'organisational unit'],
+  ['commonName', '2.5.4.3', 'common name'],
+] as const;
+
+/** Controls, and what makes one name look like another: formatting marks, line separators. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+const CONTROL = /[\p{Cc}\p{Cs}]/u;
+
+const DECODERS: Record<number, string> = {
+  [TAG.utf8String]: 'utf-8',
+  18: 'ascii', // NumericString
+  19: 'ascii', // PrintableString
+  20: 'latin1', // TeletexString
+  22: 'ascii', // IA5String
+  30: 'utf-16be', // BMPString
+};
+
+/** One attribute per RDN. @throws RefusalError INPUT_INVALID */
+export function encodeName(subject: Subject): Node {
+  const parts: Node[] = [];
+  for (const [attribute, oid, words] of ATTRIBUTES) {
+    const value = subject[attribute];
+    if (value === undefined) continue;
+    checkAttribute(value, words);
+    const text = createNode(TAG.utf8String, Buffer.from(value, 'utf8'));
+    parts.push(createSet(createSequence(createOid(oid), text)));
+  }
+  return createSequence(...parts);
+}
+
+function checkAttribute(value: string, words: string): void {
+  const length = [...value].length;
+  const fault =
+    length === 0
+      ? 'is empty'
+      : length > MAX_ATTRIBUTE_CHARACTERS
+        ? `is longer than ${MAX_ATTRIBUTE_CHARACTERS} characters`
+        : UNPRINTABLE.test(value)
+          ? 'contains a control or invisible character'
+          : undefined;
+  if (fault !== undefined) throw new RefusalError('INPUT_INVALID', `The ${words} ${fault}.`);
+}
+
+/**
+ * Where an attribute occurs more than once, the last and most specific counts. A name without a
+ * common name has '' there; other attributes are passed over.
+ * @throws MalformedDer also on a control character, which has no business in a name.
+ */
+export function decodeName(name: Element): Subject {
+  const subject: Subject = { commonName: '' };
+  const rdns = new Children(expectTag(name, TAG.sequence, 'name'));
+  while (!rdns.done) {
+    const rdn = new Children(rdns.next('relative distinguished name', TAG.set));
+    do {
+      const pair = new Children(rdn.next('attribute', TAG.sequence));
+      const oid = readOid(pair.next('attribute type'));
+      const value = pair.next('attribute value');
+      pair.finish('attribute');
+      const known = ATTRIBUTES.find((attribute) => attribute[1] === oid);
+      if (known !== undefined) subject[known[0]] = readText(value, known[2]);
+    } while (!rdn.done);
+  }
+  return subject;
+}
+
+function readText(element: Element, words: string): string {
+  const encoding = DECODERS[element.tag];
+  if (encoding === undefined) throw new MalformedDer(`the ${words} is not text`);
+  let text: string;
+  try {
+    text = new TextDecoder(encoding, { fatal: true, ignoreBOM: true }).decode(bodyOf(element));
+  } catch {
+    throw new MalformedDer(`the ${words} is not text`);
+  }
+  if (CONTROL.test(text)) throw new MalformedDer(`the ${words} contains a control character`);
+  return text;
+}
