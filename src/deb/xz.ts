@@ -50,12 +50,21 @@ const STEPS_PER_TURN = 4;
 
 const idle: XzExports[] = [];
 
+let instantiating: Promise<unknown> = Promise.resolve();
+
+async function instantiate(): Promise<XzExports> {
+  const module = xz.XzReadableStream as unknown as XzModule;
+  await module._getModuleInstance();
+  return module._moduleInstance.exports;
+}
+
+/** One after the other: the package has a single place for what it has just instantiated. */
 async function openDecoder(): Promise<XzDecoder> {
   const ready = idle.pop();
   if (ready !== undefined) return new XzDecoder(ready);
-  const module = xz.XzReadableStream as unknown as XzModule;
-  await module._getModuleInstance();
-  return new XzDecoder(module._moduleInstance.exports);
+  const fresh = instantiating.then(instantiate, instantiate);
+  instantiating = fresh;
+  return new XzDecoder(await fresh);
 }
 
 class XzDecoder {
