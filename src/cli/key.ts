@@ -1,5 +1,8 @@
 /** `aptkeep key`: the archive's OpenPGP key. Floor 9. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
+import { RefusalError, systemCode } from '../errors.ts';
 import { addLeaf } from './command.ts';
 import { formatTime, renderTable } from './table.ts';
 
@@ -30,6 +33,21 @@ export function addKeyCommands(program: Command): void {
       if (options.armor || options.json) return { json, text: json.armored };
       process.stdout.write(Buffer.from(json.binary, 'base64'));
       return { json, text: '' };
+    },
+  });
+  addLeaf(key, {
+    usage: 'package',
+    summary: 'the public keyring as a .deb, for hosts that get their keyrings by apt',
+    example:
+      'aptkeep key package --out . && aptkeep upload ./*-archive-keyring_*_all.deb --suite stable',
+    options: (command) => command.requiredOption('--out <dir>', 'the folder to write it to'),
+    run: async (performer, options) => {
+      const json = await performer.perform('key.package', {});
+      const path = join(String(options.out), json.filename);
+      await writeFile(path, Buffer.from(json.content, 'base64')).catch((error: unknown) => {
+        throw new RefusalError('FILE_UNREADABLE', `${path}: ${systemCode(error)}`);
+      });
+      return { json: { ...json, file: path }, text: `${path}\n` };
     },
   });
 }

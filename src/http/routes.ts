@@ -36,6 +36,7 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'package.show': get('/v1/packages/{package}'),
   'key.show': get('/v1/key'),
   'key.export': get('/v1/key/export'),
+  'key.package': get('/v1/key/package'),
   'host.add': post('/v1/hosts'),
   'host.list': get('/v1/hosts'),
   'host.show': get('/v1/hosts/{host}'),

@@ -1,5 +1,7 @@
 /** Operations on the archive's OpenPGP key. Floor 5. */
 import { z } from 'zod';
+import { readSetting } from '../catalog/settings.ts';
+import { buildKeyringPackage } from '../repository/keyring-package.ts';
 import { describeKey, exportKeyring } from '../signing/key.ts';
 import { defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
 
@@ -42,5 +44,23 @@ export const exportKey = defineOperation({
       armored: keyrings.map((keyring) => keyring.armored).join(''),
       binary: Buffer.concat(keyrings.map((keyring) => keyring.binary)).toString('base64'),
     };
+  },
+});
+
+export const packageKey = defineOperation({
+  summary: 'The public keyring as a binary package, to be uploaded like any other',
+  roles: REPOSITORY_READERS,
+  changes: false,
+  input: z.object({}),
+  output: z.object({
+    package: z.string(),
+    version: z.string(),
+    filename: z.string(),
+    content: z.string().describe('the .deb, base64'),
+  }),
+  async run(parts) {
+    const organisation = (await readSetting(parts.authority.catalog, 'organisation')) ?? 'aptkeep';
+    const made = await buildKeyringPackage(organisation, parts.repository.signingKeys);
+    return { ...made, content: made.content.toString('base64') };
   },
 });

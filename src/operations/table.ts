@@ -12,7 +12,7 @@ import {
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { addHost, listHosts, removeHost, showHost, showHostApt } from './hosts.ts';
-import { exportKey, showKey } from './keys.ts';
+import { exportKey, packageKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';
 import {
@@ -45,6 +45,7 @@ export const OPERATIONS = {
   'publication.show': showPublication,
   'key.show': showKey,
   'key.export': exportKey,
+  'key.package': packageKey,
   'host.add': addHost,
   'host.list': listHosts,
   'host.show': showHost,

@@ -1,0 +1,42 @@
+/**
+ * The package `<organisation>-archive-keyring`: the public keyring where Debian's own packages put
+ * theirs. Source: Debian Policy 5.6.7 for the name. Floor 3.
+ */
+import { buildPackage } from '../deb/build.ts';
+import { describeKey, exportKeyring, type SecretKey } from '../signing/key.ts';
+
+/** The organisation's name as a package name may have it. */
+function slugOf(organisation: string): string {
+  const slug = organisation
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return slug.length > 1 ? slug : 'aptkeep';
+}
+
+/** The version is the day the newest key was made, so that a rotation makes an upgrade. */
+export async function buildKeyringPackage(
+  organisation: string,
+  keys: readonly SecretKey[],
+): Promise<{ package: string; version: string; filename: string; content: Buffer }> {
+  const facts = await Promise.all(keys.map(describeKey));
+  const newest = Math.max(...facts.map((one) => one.created.getTime()));
+  const version = new Date(newest).toISOString().slice(0, 10).replaceAll('-', '.');
+  const name = `${slugOf(organisation)}-archive-keyring`;
+  const keyring = Buffer.concat(keys.map((key) => exportKeyring(key).binary));
+  const content = await buildPackage(
+    {
+      Package: name,
+      Version: version,
+      Architecture: 'all',
+      Maintainer: `${organisation} <root@localhost>`,
+      Section: 'misc',
+      Priority: 'optional',
+      'Multi-Arch': 'foreign',
+      Description: `OpenPGP keyring of the ${organisation} package repository`,
+    },
+    [{ path: `/usr/share/keyrings/${name}.gpg`, content: keyring, mode: 0o644 }],
+    Math.floor(newest / 1000),
+  );
+  return { package: name, version, filename: `${name}_${version}_all.deb`, content };
+}
