@@ -6,7 +6,6 @@ import { access } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { type Config, type ConfigFlags, loadConfig } from '../config.ts';
 import { RefusalError } from '../errors.ts';
-import { openLocally } from './local.ts';
 import type { Performer } from './performer.ts';
 import { connectServer, connectSocket } from './remote.ts';
 
@@ -61,6 +60,8 @@ export async function openTarget(options: TargetOptions): Promise<Performer> {
   });
   const running = await connectSocket(config.data);
   if (running) return running;
+  // Loaded only here: most commands meet a running server and need none of it.
+  const { openLocally } = await import('./local.ts');
   try {
     return await openLocally(config);
   } catch (error) {

@@ -2,13 +2,10 @@
 import { access } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { initialiseDirectory } from '../compose.ts';
 import type { Config, SettingKey } from '../config.ts';
-import { type Daemon, startDaemon } from '../daemon.ts';
+import type { Daemon } from '../daemon.ts';
 import { quoteShell } from '../fleet/apt-script.ts';
 import { createLogger } from '../log.ts';
-import { readCertificate } from '../pki/certificate.ts';
-import { describeKey } from '../signing/key.ts';
 import { addExample, collectWords, print, readConfig, type TargetOptions } from './command.ts';
 import { renderPairs, renderTable } from './table.ts';
 
@@ -82,6 +79,8 @@ async function suggestCommands(config: Config): Promise<string[]> {
 
 async function renderWelcome(daemon: Daemon): Promise<string> {
   const { parts } = daemon;
+  const { readCertificate } = await import('../pki/certificate.ts');
+  const { describeKey } = await import('../signing/key.ts');
   const ca = readCertificate(await parts.authority.certs.readText('server-ca.crt'));
   const clientCa = readCertificate(await parts.authority.certs.readText('client-ca.crt'));
   const keys = await Promise.all(parts.repository.signingKeys.map(describeKey));
@@ -101,6 +100,8 @@ async function serve(options: ServeOptions): Promise<void> {
   const config = readServeConfig(options);
   warn(config);
   const log = createLogger(config.values['log.level']);
+  // Loaded when it is needed: the other commands start in half the time.
+  const { startDaemon } = await import('../daemon.ts');
   const daemon = await startDaemon(config, log);
   const ended = new Promise<void>((resolveEnd, reject) => {
     let stopping = false;
@@ -120,6 +121,7 @@ async function serve(options: ServeOptions): Promise<void> {
 async function initialise(options: ServeOptions): Promise<void> {
   const config = readServeConfig(options);
   warn(config);
+  const { initialiseDirectory } = await import('../compose.ts');
   await initialiseDirectory(config, createLogger('warn'));
   const json = { data: config.data, name: config.values.name, suite: 'stable' };
   const data = resolve(config.data) === process.cwd() ? '' : ` --data ${quoteShell(config.data)}`;
