@@ -188,12 +188,17 @@ async function prepare(parts: OpenedParts): Promise<void> {
 
 /**
  * Start serving a data directory, making the repository first where there is none.
+ * @param now the clock, in milliseconds since the epoch.
  * @throws RefusalError DIRECTORY_IN_USE, ADDRESS_UNAVAILABLE, NOT_INITIALISED
  */
-export async function startDaemon(config: Config, log: Logger): Promise<Daemon> {
-  const isFirst = !(await isInitialised(config));
-  if (isFirst) await initialiseDirectory(config, log);
-  const parts = await openParts(config, log);
+export async function startDaemon(
+  config: Config,
+  log: Logger,
+  now: () => number = Date.now,
+): Promise<Daemon> {
+  const isFirst = !(await isInitialised(config, now));
+  if (isFirst) await initialiseDirectory(config, log, now);
+  const parts = await openParts(config, log, now);
   const undo: (() => Promise<unknown> | unknown)[] = [() => parts.close()];
   const abandon = async (): Promise<void> => {
     for (const step of undo.reverse()) await step();
