@@ -1,5 +1,4 @@
 /** Operations on the data directory itself, where no server runs on it. Floor 9. */
-import { createReadStream } from 'node:fs';
 import { openParts } from '../compose.ts';
 import type { Config } from '../config.ts';
 import { discardFiles, receiveFile } from '../http/receive.ts';
@@ -7,6 +6,7 @@ import { createLocalActor } from '../http/socket.ts';
 import { createLogger } from '../log.ts';
 import { perform } from '../operations/perform.ts';
 import type { Performer } from './performer.ts';
+import { openUpload } from './upload-file.ts';
 
 /** Opens and locks the directory until `close`. */
 export async function openLocally(config: Config): Promise<Performer> {
@@ -15,9 +15,7 @@ export async function openLocally(config: Config): Promise<Performer> {
   return {
     perform: (name, input) => perform(parts, actor, name, input),
     async upload(path, { suite, component }, progress) {
-      const content = createReadStream(path, { highWaterMark: 1_048_576 });
-      content.on('data', (chunk) => progress(chunk.length));
-      const file = await receiveFile(parts, content);
+      const file = await receiveFile(parts, openUpload(path, progress));
       try {
         const input = { files: [file], suite, ...(component === undefined ? {} : { component }) };
         const { packages, created } = await perform(parts, actor, 'package.add', input);

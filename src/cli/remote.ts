@@ -2,7 +2,6 @@
  * Operations over HTTP: through mutual TLS to a server anywhere, or through the private socket of
  * the server that runs on this data directory. Floor 9.
  */
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import {
   Agent as HttpAgent,
@@ -20,6 +19,7 @@ import { pathKeys, ROUTES } from '../http/routes.ts';
 import { withSocketPath } from '../http/socket.ts';
 import type { AddedPackage } from '../operations/packages.ts';
 import type { Performer, UploadPlace } from './performer.ts';
+import { openUpload } from './upload-file.ts';
 
 /** Sends one request; `body` is JSON text or a stream of known length. */
 type Send = (
@@ -178,8 +178,7 @@ function createPerformer(send: Send, close: () => void): Performer {
     },
     async upload(file, place, progress) {
       const { size } = await stat(file);
-      const content = createReadStream(file, { highWaterMark: 1_048_576 });
-      content.on('data', (chunk) => progress(chunk.length));
+      const content = openUpload(file, progress);
       const body = { content, type: 'application/octet-stream', size };
       const response = await send('PUT', uploadPath(file, place), body);
       const added = (await readAnswer(response)) as AddedPackage;
