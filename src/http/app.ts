@@ -49,7 +49,9 @@ function createErrorHandler(parts: Parts): ErrorRequestHandler {
     // The peer may still be sending: it reads the answer only if we go on reading for a while.
     if (!request.complete) {
       request.resume();
-      const timer = setTimeout(() => request.socket.destroy(), LINGER_MS);
+      // A request that was given up in the middle lets go of its socket.
+      const { socket } = request;
+      const timer = setTimeout(() => socket?.destroy(), LINGER_MS);
       timer.unref();
       request.once('close', () => clearTimeout(timer));
     }
