@@ -90,6 +90,10 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
     activity.connections += 1;
     connections.add(socket, presented);
     beginHttp?.call(server, socket);
+    // Node's HTTP parser reads TLS records past its own pause when requests are pipelined, as apt
+    // does, and then takes them for malformed (HPE_PAUSED). With a listener here it is given the
+    // bytes by the stream, which does stop.
+    socket.on('data', () => {});
   });
 
   const judge = (request: IncomingMessage, response: ServerResponse): void => {
