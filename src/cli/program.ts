@@ -1,6 +1,7 @@
 /** The command line: every noun on one screen, and how it ends. Floor 9. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { systemCode } from '../errors.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
@@ -47,8 +48,18 @@ export function createProgram(): Command {
   return program;
 }
 
+/** Whoever reads our output may stop before its end, as head(1) does: that is no failure. */
+function watchOutput(): void {
+  process.stdout.on('error', (error) => {
+    if (systemCode(error) === 'EPIPE') return;
+    process.stderr.write(`aptkeep: standard output: ${error.message}\n`);
+    process.exitCode = 1;
+  });
+}
+
 /** Runs one command line; sets the exit status: 0 done, 1 refused or failed, 2 wrong usage. */
 export async function runProgram(words: readonly string[]): Promise<void> {
+  watchOutput();
   try {
     await createProgram().parseAsync(words, { from: 'user' });
   } catch (error) {
