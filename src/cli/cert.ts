@@ -9,7 +9,7 @@ import type { OutputOf } from '../operations/table.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
 import { createRequest } from '../pki/csr.ts';
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
-import { addLeaf, collectWords, type Shown } from './command.ts';
+import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
 import type { Performer } from './performer.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
@@ -130,7 +130,7 @@ const roleOption = (): Option =>
   new Option('--role <role>', 'what its bearer may do').choices(ROLES).makeOptionMandatory();
 
 export function addCertCommands(program: Command): void {
-  const cert = program.command('cert').description('client certificates');
+  const cert = addNoun(program, 'cert', 'client certificates', 'aptkeep cert list');
   addLeaf(cert, {
     usage: 'issue <name>',
     summary: 'issue a certificate; its key is made here and goes nowhere else',
@@ -140,7 +140,7 @@ export function addCertCommands(program: Command): void {
         .addOption(roleOption())
         .requiredOption('--out <dir>', 'folder for NAME.crt, NAME.key and ca.crt')
         .option('--csr <file>', 'certify the key of this PKCS#10 request instead of a new one')
-        .option('--days <n>', 'how long it is valid', Number)
+        .option('--days <n>', 'how long it is valid', parseCount)
         .option('--suites <names>', 'limit an uploader to these suites', collectWords)
         .option('--force', 'replace files that exist'),
     run: (performer, options, [name]) =>

@@ -3,7 +3,7 @@
  * for people or JSON for programs. Floor 9.
  */
 import { access } from 'node:fs/promises';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Config, type ConfigFlags, loadConfig } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Performer } from './performer.ts';
@@ -112,6 +112,19 @@ export function print(shown: Shown, json: boolean | undefined): void {
   if (shown.status !== undefined) process.exitCode = shown.status;
 }
 
+/** Adds a noun: its verbs are added to what this answers. */
+export function addNoun(program: Command, name: string, summary: string, example: string): Command {
+  return addExample(program.command(name).description(summary), example);
+}
+
+/** What is asked for by name is never nameless: in a URL, '' would ask for the list instead. */
+function refuseEmptyWords(command: Command, words: readonly unknown[]): void {
+  command.registeredArguments.forEach((argument, position) => {
+    if (!argument.required || words[position] !== '') return;
+    throw new RefusalError('USAGE_INVALID', `argument '${argument.name()}' is empty`);
+  });
+}
+
 /** Adds a command that works on a repository, here or over HTTP. */
 export function addLeaf(parent: Command, leaf: Leaf): void {
   const command = parent.command(leaf.usage).description(leaf.summary);
@@ -119,6 +132,7 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
   addExample(addTargetOptions(command), leaf.example);
   command.action(async (...given: unknown[]) => {
     const options = command.opts() as LeafOptions & TargetOptions;
+    refuseEmptyWords(command, given);
     const performer = await openTarget(options);
     try {
       print(await leaf.run(performer, options, given.slice(0, -2)), options.json);
@@ -126,6 +140,12 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
       await performer.close();
     }
   });
+}
+
+/** A whole number from 1 on, as an option or an argument gives it. */
+export function parseCount(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('A whole number from 1 on is allowed.');
 }
 
 /** A comma-separated list, or the option given more than once. */

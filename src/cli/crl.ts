@@ -1,7 +1,7 @@
 /** `aptkeep crl`: the revocation list. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, type Shown } from './command.ts';
+import { addLeaf, addNoun, type Shown } from './command.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
 function showCrl(json: OutputOf<'crl.show'>): Shown {
@@ -22,7 +22,7 @@ function showCrl(json: OutputOf<'crl.show'>): Shown {
 }
 
 export function addCrlCommands(program: Command): void {
-  const crl = program.command('crl').description('the revocation list');
+  const crl = addNoun(program, 'crl', 'the revocation list', 'aptkeep crl show');
   addLeaf(crl, {
     usage: 'show',
     summary: 'the list in force',

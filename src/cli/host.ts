@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, type Shown } from './command.ts';
+import { addLeaf, addNoun, type Shown } from './command.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
 function showHost(json: OutputOf<'host.show'>): Shown {
@@ -19,7 +19,12 @@ function showHost(json: OutputOf<'host.show'>): Shown {
 }
 
 export function addHostCommands(program: Command): void {
-  const host = program.command('host').description('the machines that read the repository');
+  const host = addNoun(
+    program,
+    'host',
+    'the machines that read the repository',
+    'aptkeep host list',
+  );
   addLeaf(host, {
     usage: 'add <name>',
     summary: 'record a host',

@@ -3,11 +3,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { RefusalError, systemCode } from '../errors.ts';
-import { addLeaf } from './command.ts';
+import { addLeaf, addNoun } from './command.ts';
 import { formatTime, renderTable } from './table.ts';
 
 export function addKeyCommands(program: Command): void {
-  const key = program.command('key').description("the archive's OpenPGP key");
+  const key = addNoun(program, 'key', "the archive's OpenPGP key", 'aptkeep key show');
   addLeaf(key, {
     usage: 'show',
     summary: 'the keys that sign every suite',

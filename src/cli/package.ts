@@ -1,11 +1,11 @@
 /** `aptkeep upload` and `aptkeep package`. Floor 9. */
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { AddedPackage } from '../operations/packages.ts';
-import { addLeaf, type Shown } from './command.ts';
+import { addLeaf, addNoun, type Shown } from './command.ts';
 import { describeFailure } from './exit.ts';
 import type { Performer, Progress, UploadPlace } from './performer.ts';
 import { formatBytes, formatTime, renderTable } from './table.ts';
@@ -24,6 +24,7 @@ async function measureFile(path: string): Promise<number> {
   }
   try {
     const found = await stat(path);
+    await access(path, constants.R_OK);
     if (found.isFile()) return found.size;
   } catch (error) {
     throw new RefusalError('FILE_UNREADABLE', `${path}: ${systemCode(error)}`);
@@ -145,7 +146,7 @@ export function addPackageCommands(program: Command): void {
         component: options.component as string | undefined,
       }),
   });
-  const packages = program.command('package').description('packages');
+  const packages = addNoun(program, 'package', 'packages', 'aptkeep package list');
   addLeaf(packages, {
     usage: 'list [query]',
     summary: 'packages that a suite lists; QUERY is a part of the name',

@@ -6,7 +6,14 @@ import type { Config, SettingKey } from '../config.ts';
 import type { Daemon } from '../daemon.ts';
 import { quoteShell } from '../fleet/apt-script.ts';
 import { createLogger } from '../log.ts';
-import { addExample, collectWords, print, readConfig, type TargetOptions } from './command.ts';
+import {
+  addExample,
+  addNoun,
+  collectWords,
+  print,
+  readConfig,
+  type TargetOptions,
+} from './command.ts';
 import { renderPairs, renderTable } from './table.ts';
 
 interface ServeOptions extends TargetOptions {
@@ -144,7 +151,7 @@ export function addServeCommands(program: Command): void {
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .action((options: ServeOptions) => serve(options));
   addExample(serveCommand, 'aptkeep serve --data /srv/aptkeep --listen 0.0.0.0:8443');
-  const config = program.command('config').description('the configuration');
+  const config = addNoun(program, 'config', 'the configuration', 'aptkeep config show');
   const show = addServeOptions(config.command('show'))
     .description('the effective configuration, and where each value came from')
     .option('--json', 'print JSON')

@@ -1,7 +1,7 @@
 /** `aptkeep status` and `aptkeep audit`. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf } from './command.ts';
+import { addLeaf, parseCount } from './command.ts';
 import { formatBytes, formatSpan, formatTime, paint, renderPairs, renderTable } from './table.ts';
 
 type Status = OutputOf<'status.show'>;
@@ -65,7 +65,7 @@ export function addStatusCommands(program: Command): void {
     options: (command) =>
       command
         .option('--since <time>', 'from this ISO 8601 time on')
-        .option('--limit <n>', 'at most so many entries', Number),
+        .option('--limit <n>', 'at most so many entries', parseCount),
     run: async (performer, options) => {
       const json = await performer.perform('audit.list', {
         ...(options.since === undefined ? {} : { since: String(options.since) }),

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { RefusalError } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, collectWords, type Shown } from './command.ts';
+import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
 import { formatSpan, formatTime, renderPairs, renderTable } from './table.ts';
 
 function showSuite(json: OutputOf<'suite.show'>): Shown {
@@ -36,7 +36,7 @@ interface CreateOptions {
 }
 
 function addSuiteNoun(program: Command): void {
-  const suite = program.command('suite').description('suites');
+  const suite = addNoun(program, 'suite', 'suites', 'aptkeep suite list');
   addLeaf(suite, {
     usage: 'create <name>',
     summary: 'make a suite; its identity never changes by itself',
@@ -49,7 +49,7 @@ function addSuiteNoun(program: Command): void {
         .option('--description <text>', 'Description')
         .option('--components <names>', 'components (default: main)', collectWords)
         .option('--architectures <names>', 'architectures (default: amd64,arm64)', collectWords)
-        .option('--valid-for <days>', 'days from Date to Valid-Until', Number),
+        .option('--valid-for <days>', 'days from Date to Valid-Until', parseCount),
     run: async (performer, options, [name]) => {
       const { validFor, ...rest } = options as unknown as CreateOptions;
       const { origin, label, codename, description, components, architectures } = rest;
@@ -99,9 +99,12 @@ function addSuiteNoun(program: Command): void {
 }
 
 function addPublicationNoun(program: Command): void {
-  const publication = program
-    .command('publication')
-    .description('what a suite published, and when');
+  const publication = addNoun(
+    program,
+    'publication',
+    'what a suite published, and when',
+    'aptkeep publication list stable',
+  );
   addLeaf(publication, {
     usage: 'list <suite>',
     summary: 'the publications of a suite, newest first',
@@ -122,6 +125,7 @@ function addPublicationNoun(program: Command): void {
     usage: 'show <suite> <number>',
     summary: 'one publication, with the Release file that was signed',
     example: 'aptkeep publication show stable 2',
+    options: (command) => command.registeredArguments.at(1)?.argParser(parseCount),
     run: async (performer, _options, [suite, number]) => {
       const input = { suite: String(suite), number: Number(number) };
       const json = await performer.perform('publication.show', input);
