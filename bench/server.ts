@@ -1,0 +1,64 @@
+/** The real program as a process of its own, and what it costs the machine. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+export const ROOT = resolve(import.meta.dirname, '..');
+const PROGRAM = join(ROOT, 'bin/aptkeep');
+/** Clock ticks of /proc are a hundredth of a second on every Debian kernel. */
+const TICK_MS = 10;
+
+export interface BenchServer {
+  url: string;
+  data: string;
+  /** CPU time of the process so far, user and system, in milliseconds. */
+  cpu(): number;
+  /** Resident memory now, in MiB. */
+  memory(): number;
+  run(...words: string[]): string;
+  stop(): Promise<void>;
+}
+
+const environment = { ...process.env, APTKEEP_LOG_LEVEL: 'error', APTKEEP_HEALTH_LISTEN: 'off' };
+
+export function runProgram(...words: string[]): string {
+  return execFileSync(PROGRAM, words, { encoding: 'utf8', env: environment });
+}
+
+export async function startServer(): Promise<BenchServer> {
+  const data = mkdtempSync(join(tmpdir(), 'aptkeep-bench-'));
+  const child: ChildProcess = spawn(PROGRAM, ['serve', '--data', data, '--listen', '127.0.0.1:0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: environment,
+  });
+  const url = await new Promise<string>((found, fail) => {
+    let text = '';
+    child.stdout?.on('data', (chunk) => {
+      text += chunk;
+      const ready = /aptkeep: ready (\S+)/.exec(text)?.[1];
+      if (ready) found(ready);
+    });
+    child.once('exit', () => fail(new Error('the server ended')));
+  });
+  const proc = (file: string): string => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
+  return {
+    url,
+    data,
+    cpu() {
+      const fields = proc('stat').split(') ')[1]?.split(' ') ?? [];
+      return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    },
+    memory: () => Number(/VmRSS:\s+(\d+)/.exec(proc('status'))?.[1]) / 1024,
+    run: (...words) => runProgram(...words, '--data', data),
+    async stop() {
+      const ended = new Promise((done) => child.once('exit', done));
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(data, { recursive: true });
+    },
+  };
+}
+
+export const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
