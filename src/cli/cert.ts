@@ -1,15 +1,15 @@
 /** `aptkeep cert`: client certificates. Private keys are made here and never travel. Floor 9. */
-import { randomUUID } from 'node:crypto';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { ROLES, type Role } from '../authority/profiles.ts';
+import { checkName, ROLES, type Role } from '../authority/profiles.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
 import { createRequest } from '../pki/csr.ts';
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
+import { type NewFile, reserveFiles } from './new-files.ts';
 import type { Performer } from './performer.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
@@ -32,68 +32,50 @@ export async function readTextFile(path: string): Promise<string> {
   }
 }
 
-async function refuseExisting(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const exists = await access(path).then(
-      () => true,
-      () => false,
-    );
-    if (exists) throw new RefusalError('INPUT_INVALID', `${path} exists; --force replaces it`);
-  }
-}
-
-/** Every file or none: all are written aside first, then renamed. */
-async function writeFiles(
-  files: readonly { path: string; text: string; mode: number }[],
-): Promise<void> {
-  const suffix = `.${randomUUID()}`;
-  try {
-    for (const { path, text, mode } of files)
-      await writeFile(path + suffix, text, { mode, flag: 'wx' });
-    for (const { path } of files) await rename(path + suffix, path);
-  } catch (error) {
-    for (const { path } of files) await rm(path + suffix, { force: true });
-    throw new RefusalError('FILE_UNREADABLE', `cannot write to the folder: ${systemCode(error)}`);
-  }
+/** What is written: NAME.crt, ca.crt, and NAME.key unless the key is another's. */
+function listNewFiles(name: string, options: IssueOptions): NewFile[] {
+  // Its certificate would stand where the CA's has to.
+  if (name === 'ca') throw new RefusalError('INPUT_INVALID', 'the name "ca" is kept for ca.crt');
+  const path = (file: string): string => join(options.out, file);
+  const mustBeNew = !options.force;
+  return [
+    { path: path(`${name}.crt`), mode: 0o644, mustBeNew },
+    { path: path('ca.crt'), mode: 0o644, mustBeNew: false },
+    ...(options.csr === undefined ? [{ path: path(`${name}.key`), mode: 0o600, mustBeNew }] : []),
+  ];
 }
 
 async function issue(performer: Performer, name: string, options: IssueOptions): Promise<Shown> {
-  const path = (suffix: string): string => join(options.out, `${name}.${suffix}`);
-  const isOwn = options.csr === undefined;
-  // Before anything is issued: a certificate without a place to go would be valid and lost.
-  if (!options.force) await refuseExisting(isOwn ? [path('crt'), path('key')] : [path('crt')]);
-  try {
-    await mkdir(options.out, { recursive: true });
-  } catch (error) {
-    throw new RefusalError('FILE_UNREADABLE', `--out ${options.out}: ${systemCode(error)}`);
-  }
+  const { role, days, suites } = options;
+  checkName(name);
   const key = generatePrivateKey();
   const csr =
     options.csr === undefined
       ? createRequest(key, { commonName: 'request' })
       : await readTextFile(options.csr);
-  const { role, days, suites } = options;
-  const issued = await performer.perform('certificate.issue', {
-    ...{ name, role, csr },
-    ...(days === undefined ? {} : { days }),
-    ...(suites === undefined ? {} : { suites }),
-  });
-  const files = [
-    { path: path('crt'), text: issued.pem, mode: 0o644 },
-    { path: join(options.out, 'ca.crt'), text: issued.ca, mode: 0o644 },
-    ...(isOwn ? [{ path: path('key'), text: encodePrivateKey(key), mode: 0o600 }] : []),
-  ];
-  await writeFiles(files);
-  const written = files.map((file) => file.path);
-  return {
-    json: { ...issued, files: written },
-    text: renderPairs([
-      ['certificate', `${issued.role} ${issued.name}`],
-      ['serial', issued.serial],
-      ['valid until', formatTime(issued.notAfter)],
-      ...written.map((file): [string, string] => ['written', file]),
-    ]),
-  };
+  const files = listNewFiles(name, options);
+  const reserved = await reserveFiles(options.out, files);
+  try {
+    const issued = await performer.perform('certificate.issue', {
+      ...{ name, role, csr },
+      ...(days === undefined ? {} : { days }),
+      ...(suites === undefined ? {} : { suites }),
+    });
+    await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key)]);
+    const written = files.map((file) => file.path);
+    return {
+      json: { ...issued, files: written },
+      text: renderPairs([
+        ['certificate', `${issued.role} ${issued.name}`],
+        ['serial', issued.serial],
+        ['valid until', formatTime(issued.notAfter)],
+        ...written.map((file): [string, string] => ['written', file]),
+      ]),
+    };
+  } catch (error) {
+    await reserved.abandon();
+    throw error;
+  }
 }
 
 function renderCertificates(certificates: readonly Certificate[]): string {
