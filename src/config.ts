@@ -77,7 +77,7 @@ const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
 
 const text: Notation<string> = {
   allowed: 'one line of 1 to 64 printable characters',
-  parse: (value) => (/^[^\p{C}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
+  parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
 };
 
 const hostNames: Notation<string[]> = {
@@ -194,10 +194,18 @@ function readSettingsFile(path: string, required: boolean): Map<string, string> 
         walk(inner, prefix ? `${prefix}.${name}` : name);
       return;
     }
-    if (!(prefix in SETTINGS)) {
+    if (!Object.hasOwn(SETTINGS, prefix)) {
       throw new RefusalError(
         'CONFIG_INVALID',
         `${path}: unknown key ${prefix || String(value)}; allowed are ${keys.join(', ')}`,
+      );
+    }
+    // A key with nothing behind it: not the text "null".
+    if (value === null) {
+      const { allowed } = SETTINGS[prefix as SettingKey];
+      throw new RefusalError(
+        'CONFIG_INVALID',
+        `${prefix}: found nothing (file ${path}); allowed is ${allowed}`,
       );
     }
     found.set(prefix, Array.isArray(value) ? value.join(',') : String(value));
