@@ -26,15 +26,29 @@ export async function readPublishedFile(
   return stored.pipe(plain);
 }
 
-/** Writes what differs from `previous`, the signed files last. */
+/** Whether the mirror holds a publication whole: InRelease is written last. */
+async function isMirrored(
+  parts: { storage: Storage },
+  publication: LivePublication,
+): Promise<boolean> {
+  const key = distsKey(publication.suite, 'InRelease');
+  if (!(await parts.storage.stat(key))) return false;
+  return (await buffer(await parts.storage.read(key))).equals(publication.inRelease);
+}
+
+/**
+ * Writes what differs from `previous`, the signed files last; everything where `previous` never
+ * got there, because the disk was full or the process was killed.
+ */
 export async function mirrorPublication(
   parts: { storage: Storage },
   publication: LivePublication,
   previous: LivePublication | undefined,
 ): Promise<void> {
   const { suite } = publication;
+  const base = previous && (await isMirrored(parts, previous)) ? previous : undefined;
   for (const file of publication.files.values()) {
-    if (previous?.files.get(file.path)?.sha256 === file.sha256) continue;
+    if (base?.files.get(file.path)?.sha256 === file.sha256) continue;
     const bytes = await buffer(await readPublishedFile(parts.storage, publication, file));
     await parts.storage.write(distsKey(suite, file.path), bytes);
   }
@@ -48,9 +62,6 @@ export async function repairMirror(
   parts: { storage: Storage },
   publication: LivePublication,
 ): Promise<void> {
-  const key = distsKey(publication.suite, 'InRelease');
-  const stat = await parts.storage.stat(key);
-  const current = stat && (await buffer(await parts.storage.read(key)));
-  if (current?.equals(publication.inRelease)) return;
+  if (await isMirrored(parts, publication)) return;
   await mirrorPublication(parts, publication, undefined);
 }
