@@ -25,14 +25,16 @@ export interface PublishParts extends Repository {
 /** Date lies this far back, so that many publications in one second each get a later one. */
 const MAX_DATE_LAG_MS = 1_200_000;
 const SECOND_MS = 1000;
+/** Nobody's answer waits longer than this for a Date that is free. */
+const MAX_DATE_WAIT_MS = 5000;
 
-/** A Date later than `previous` and not ahead of now; waits where there is none yet. */
+/** A Date later than `previous` and not ahead of now; waits a little where there is none yet. */
 async function chooseDate(now: () => number, previous: number, validFor: number): Promise<number> {
   const lag = Math.min(MAX_DATE_LAG_MS, validFor / 10);
   const earliest = previous + SECOND_MS;
   // A clock that was set back must not stop publishing: then Date runs ahead of it, as it has to.
   const ahead = earliest - now();
-  if (ahead > 0 && ahead <= MAX_DATE_LAG_MS) await delay(ahead);
+  if (ahead > 0 && ahead <= MAX_DATE_WAIT_MS) await delay(ahead);
   return Math.max(Math.floor((now() - lag) / SECOND_MS) * SECOND_MS, earliest);
 }
 
@@ -86,6 +88,9 @@ export async function publishSuite(
   const number = suite.publication + 1;
   const files = await parts.indexes.update(suite, previous, change);
   const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
+  if (date > parts.now()) {
+    parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
+  }
   const signed = await sign(parts, suite, date, files);
   const row: PublicationRow = {
     suite: name,
