@@ -49,7 +49,7 @@ export async function getSuite(
 
 function checkLine(field: string, value: string, minimum: number): void {
   if (
-    /^[^\p{C}]*$/u.test(value) &&
+    /^[^\p{C}\p{Zl}\p{Zp}]*$/u.test(value) &&
     value.trim() === value &&
     value.length >= minimum &&
     value.length <= 200

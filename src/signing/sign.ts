@@ -24,12 +24,16 @@ export interface SignedRelease {
  * @param release ends in a newline; no line begins with '-' or ends in a blank, which the
  *   cleartext framework would alter.
  * @param date when the signature says it was made; never ahead of the hosts' clocks.
+ * @throws Error where the three files would not agree.
  */
 export async function signRelease(
   release: string,
   keys: readonly SecretKey[],
   date: Date,
 ): Promise<SignedRelease> {
+  if (!release.endsWith('\n') || /(^|\n)-|[ \t\r](\n|$)/.test(release)) {
+    throw new Error('a Release file ends in a newline; no line begins with - or ends in a blank');
+  }
   const signingKeys = [...keys];
   // The framework's own line end before the signature stands for the text's last one.
   const cleartext = await createCleartextMessage({ text: release.replace(/\n$/, '') });
