@@ -64,7 +64,7 @@ export function renderAptScript(
     const path = quoteShell(secret.path);
     lines.push(
       `rm -f ${path}`,
-      `install -m ${secret.mode} ${quoteShell(key)} ${path}`,
+      `install -m ${secret.mode} -- ${quoteShell(key)} ${path}`,
       `[ "$(id -u)" != 0 ] || chown ${secret.owner ?? 'root'} ${path}`,
     );
   }

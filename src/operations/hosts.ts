@@ -118,10 +118,15 @@ export const showHostApt = defineOperation({
   changes: false,
   input: z.object({
     ...named.shape,
-    key: z.string().optional().describe('where the script finds the private key; NAME.key'),
+    key: z
+      .string()
+      .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'a path of printable characters')
+      .optional()
+      .describe('where the script finds the private key; NAME.key'),
     root: z
       .string()
-      .regex(/^\/[^"\n]*[^"/\n]$/, 'an absolute path')
+      // Signed-By takes a blank or a comma for the end of a path; apt.conf a quotation mark.
+      .regex(/^\/[^",\s\p{C}]*[^",\s\p{C}/]$/u, 'an absolute path without blank, comma and "')
       .optional()
       .describe('a directory that stands in for /, to try apt without touching the system'),
   }),
