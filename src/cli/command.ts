@@ -41,7 +41,10 @@ export function readConfig(options: TargetOptions, settings: ConfigFlags['settin
   return loadConfig({ data: options.data, config: options.config, settings }, process.env);
 }
 
-/** @throws RefusalError USAGE_INVALID where --server lacks what belongs to it. */
+/**
+ * A data directory that was named goes before a server that only the environment names.
+ * @throws RefusalError USAGE_INVALID where --server lacks what belongs to it.
+ */
 export async function openTarget(options: TargetOptions): Promise<Performer> {
   const { server, cert, key, ca } = options;
   if (server !== undefined && options.data === undefined) {
@@ -73,7 +76,7 @@ export async function openTarget(options: TargetOptions): Promise<Performer> {
   }
 }
 
-/** What a command prints: the same facts for programs and for people. */
+/** What a command prints: the same facts for programs and for people, undefined and '' for none. */
 export interface Shown {
   json: unknown;
   text: string;
@@ -108,7 +111,8 @@ export function addExample(command: Command, example: string): Command {
 }
 
 export function print(shown: Shown, json: boolean | undefined): void {
-  process.stdout.write(json ? `${JSON.stringify(shown.json, null, 2)}\n` : shown.text);
+  const document = shown.json === undefined ? '' : `${JSON.stringify(shown.json, null, 2)}\n`;
+  process.stdout.write(json ? document : shown.text);
   if (shown.status !== undefined) process.exitCode = shown.status;
 }
 
@@ -133,6 +137,9 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
   command.action(async (...given: unknown[]) => {
     const options = command.opts() as LeafOptions & TargetOptions;
     refuseEmptyWords(command, given);
+    if (options.data !== undefined && command.getOptionValueSource('server') === 'cli') {
+      throw new RefusalError('USAGE_INVALID', '--data and --server name two repositories');
+    }
     const performer = await openTarget(options);
     try {
       print(await leaf.run(performer, options, given.slice(0, -2)), options.json);

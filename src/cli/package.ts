@@ -103,10 +103,9 @@ function showOutcomes(outcomes: readonly Outcome[]): Shown {
       : [],
   );
   const heading = ['PACKAGE', 'VERSION', 'ARCH', 'SUITE', 'PUBLICATION', ''];
+  const packages = outcomes.flatMap(({ added, created }) => (added ? [{ ...added, created }] : []));
   return {
-    json: {
-      packages: outcomes.flatMap(({ added, created }) => (added ? [{ ...added, created }] : [])),
-    },
+    json: packages.length ? { packages } : undefined,
     text: rows.length ? renderTable(heading, rows) : '',
     ...(failed.length
       ? { status: Math.max(...failed.map((one) => describeFailure(one.error).status)) }
