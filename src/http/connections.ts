@@ -10,6 +10,8 @@ export interface Connection {
   socket: TLSSocket;
   presented: Presented;
   busy: number;
+  /** All requests so far. */
+  requests: number;
 }
 
 /** How long a connection that was told its end stays open for the peer to read it. */
@@ -28,7 +30,7 @@ export class Connections {
   }
 
   add(socket: TLSSocket, presented: Presented): void {
-    this.#open.set(socket, { socket, presented, busy: 0 });
+    this.#open.set(socket, { socket, presented, busy: 0, requests: 0 });
     socket.once('close', () => this.#open.delete(socket));
   }
 

@@ -184,9 +184,11 @@ async function answer(
     response.writeHead(304, { 'Last-Modified': modified, ETag: resource.etag }).end();
     return;
   }
-  const wanted = resource.seekable
-    ? chooseRange(request.headers, resource.size, resource)
-    : undefined;
+  // RFC 9110, 14.2: a range is defined for GET alone.
+  const wanted =
+    resource.seekable && request.method === 'GET'
+      ? chooseRange(request.headers, resource.size, resource)
+      : undefined;
   if (wanted === 'unsatisfiable') {
     const detail = `range ${request.headers.range}: the file has ${resource.size} bytes`;
     sendRefusal(response, new RefusalError('RANGE_UNSATISFIABLE', detail), parts.log, {
@@ -195,7 +197,7 @@ async function answer(
     return;
   }
   if (request.method === 'HEAD') {
-    writeHead(response, resource, wanted);
+    writeHead(response, resource, undefined);
     response.end();
     return;
   }

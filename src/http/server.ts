@@ -49,6 +49,8 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
   };
 }
 
+const dropAuthority = (url: string): string => url.replace(/^https?:\/\/[^/?#]*(?=\/)/i, '');
+
 /** Opens the gate around `serve`; the caller makes the server listen. */
 export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
   const { trust } = parts.authority;
@@ -69,7 +71,6 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
   // An upload is limited by standing still, not by how long it takes.
   server.requestTimeout = 0;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
-  server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
   server.timeout = parts.config.values['upload.idleTimeout'];
 
   const refuseStranger = (socket: TLSSocket, why: string): void => {
@@ -102,6 +103,12 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
       request.socket.destroy();
       return;
     }
+    connection.requests += 1;
+    // The client was told so with the answer before; Node's own limit answers 503 and never closes.
+    if (connection.requests > MAX_REQUESTS_PER_SOCKET) return;
+    if (connection.requests === MAX_REQUESTS_PER_SOCKET) response.setHeader('Connection', 'close');
+    // RFC 9112, 3.2.2: the absolute form names this server too.
+    if (!request.url?.startsWith('/')) request.url = dropAuthority(request.url ?? '');
     activity.requests += 1;
     connection.busy += 1;
     response.once('close', () => {

@@ -48,8 +48,14 @@ export function chooseRange(
     if (holds === false) return undefined;
     if (holds.startsWith('"') ? holds !== etag : !sameDate(holds, modified)) return undefined;
   }
-  if (!/^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$/.test(range.replace(/\s/g, ''))) return undefined;
-  const ranges = parseRange(size, range.replace(/\s/g, ''));
+  const match = /^bytes=(?:(\d{1,15})-(\d{0,15})|-(\d{1,15}))$/i.exec(range.replace(/\s/g, ''));
+  if (!match) return undefined;
+  const [, first, last, suffix] = match;
+  // Section 14.1.1: an end before its beginning is no range at all.
+  if (first && last && Number(last) < Number(first)) return undefined;
+  // Section 14.1.2: a suffix longer than the file is the whole file; range-parser refuses it.
+  const wanted = suffix ? `bytes=-${Math.min(Number(suffix), size)}` : match[0];
+  const ranges = parseRange(size, wanted);
   if (ranges === -1) return 'unsatisfiable';
   if (ranges === -2) return undefined;
   const [only] = ranges;
