@@ -60,12 +60,12 @@ export function findSignatureFault(
 ): string | undefined {
   const parts = new Children(identifier);
   const oid = readOid(parts.next('signature algorithm'));
-  const parameters = parts.optional(TAG.null);
-  parts.finish('signature algorithm');
   const algorithm = Object.values(ALGORITHMS).find((entry) => entry.oid === oid);
   if (algorithm === undefined) {
     return `its signature algorithm, ${BROKEN[oid] ?? oid}, is not accepted`;
   }
+  const parameters = parts.optional(TAG.null);
+  parts.finish('signature algorithm');
   if (algorithm.key !== key.asymmetricKeyType) return 'its signature is not of the signing key';
   if (parameters !== undefined && (algorithm.key !== 'rsa' || parameters.end > parameters.body)) {
     return 'its signature algorithm has parameters that do not belong there';

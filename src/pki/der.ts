@@ -135,13 +135,12 @@ export function readBoolean(element: Element): boolean {
 /** Dotted; arcs of any size are kept exact (2.25.UUID has 128 bits). X.690 section 8.19. */
 export function readOid(element: Element): string {
   const body = bodyOf(expectTag(element, TAG.oid, 'object identifier'));
-  const malformed = new MalformedDer(`object identifier at byte ${element.start}`);
-  if (body.length === 0 || body.length > MAX_OID_BYTES) throw malformed;
-  if (((body.at(-1) ?? 0) & 0x80) !== 0) throw malformed;
+  const whole = body.length > 0 && (body.at(-1) ?? 0) < 0x80;
+  if (!whole || body.length > MAX_OID_BYTES) throw malformedOid(element);
   const arcs: bigint[] = [];
   let arc = 0n;
   for (const byte of body) {
-    if (arc === 0n && byte === 0x80) throw malformed;
+    if (arc === 0n && byte === 0x80) throw malformedOid(element);
     arc = (arc << 7n) | BigInt(byte & 0x7f);
     if ((byte & 0x80) !== 0) continue;
     if (arcs.length === 0) {
@@ -152,6 +151,9 @@ export function readOid(element: Element): string {
   }
   return arcs.join('.');
 }
+
+const malformedOid = (element: Element): MalformedDer =>
+  new MalformedDer(`object identifier at byte ${element.start}`);
 
 /** The bytes of a bit string that is a whole number of bytes, as keys and signatures are. */
 export function readBitString(element: Element): Uint8Array {

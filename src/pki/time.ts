@@ -40,10 +40,13 @@ export function readTime(element: Element): Date {
   ) {
     throw new MalformedDer(`no time at byte ${element.start}`);
   }
-  const iso = digits.replace(/^(....)(..)(..)(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6.000Z');
-  const time = new Date(iso);
-  // Date rolls 31 June over to 1 July and takes 24:00:00; neither is a moment of DER.
-  if (Number.isNaN(time.getTime()) || time.toISOString() !== iso) {
+  const field = (from: number, to: number): number => Number(digits.slice(from, to));
+  const [year, month, day] = [field(0, 4), field(4, 6), field(6, 8)];
+  const [hour, minute, second] = [field(8, 10), field(10, 12), field(12, 14)];
+  const time = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+  // Date.UTC rolls 31 June over to 1 July and takes the year 26 for 1926.
+  const rolled = time.getUTCFullYear() !== year || time.getUTCDate() !== day;
+  if (rolled || month > 12 || hour > 23 || minute > 59 || second > 59) {
     throw new MalformedDer(`impossible time at byte ${element.start}`);
   }
   return time;
