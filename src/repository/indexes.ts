@@ -41,20 +41,20 @@ export class Indexes {
     previous: LivePublication | undefined,
     change: Change,
   ): Promise<PublishedFile[]> {
-    const files: PublishedFile[] = [];
-    for (const component of suite.components) {
-      for (const architecture of suite.architectures) {
-        const pair = { component, architecture };
-        const path = indexPath(component, architecture);
-        const kept = [previous?.files.get(path), previous?.files.get(`${path}.gz`)];
-        if (kept[0] && kept[1] && !isTouched(pair, change)) {
-          files.push(kept[0], kept[1]);
-        } else {
-          files.push(...(await this.#store(suite, path, await this.#render(suite, pair, change))));
-        }
-      }
-    }
-    return files;
+    const pairs = suite.components.flatMap((component) =>
+      suite.architectures.map((architecture) => ({ component, architecture })),
+    );
+    // Together, so that the disk makes them durable together.
+    const files = await Promise.all(
+      pairs.map(async (pair) => {
+        const path = indexPath(pair.component, pair.architecture);
+        const plain = previous?.files.get(path);
+        const compressed = previous?.files.get(`${path}.gz`);
+        if (plain && compressed && !isTouched(pair, change)) return [plain, compressed];
+        return this.#store(suite, path, await this.#render(suite, pair, change));
+      }),
+    );
+    return files.flat();
   }
 
   /** The publication is in force: what is resident of this suite belongs to it. */

@@ -45,16 +45,24 @@ export async function mirrorPublication(
   publication: LivePublication,
   previous: LivePublication | undefined,
 ): Promise<void> {
+  const { storage } = parts;
   const { suite } = publication;
   const base = previous && (await isMirrored(parts, previous)) ? previous : undefined;
-  for (const file of publication.files.values()) {
-    if (base?.files.get(file.path)?.sha256 === file.sha256) continue;
-    const bytes = await buffer(await readPublishedFile(parts.storage, publication, file));
-    await parts.storage.write(distsKey(suite, file.path), bytes);
-  }
-  await parts.storage.write(distsKey(suite, 'Release'), publication.release);
-  await parts.storage.write(distsKey(suite, 'Release.gpg'), publication.releaseGpg);
-  await parts.storage.write(distsKey(suite, 'InRelease'), publication.inRelease);
+  const changed = [...publication.files.values()].filter(
+    (file) => base?.files.get(file.path)?.sha256 !== file.sha256,
+  );
+  // Together, so that the disk makes them durable together.
+  await Promise.all(
+    changed.map(async (file) => {
+      const bytes = await buffer(await readPublishedFile(storage, publication, file));
+      await storage.write(distsKey(suite, file.path), bytes);
+    }),
+  );
+  await Promise.all([
+    storage.write(distsKey(suite, 'Release'), publication.release),
+    storage.write(distsKey(suite, 'Release.gpg'), publication.releaseGpg),
+  ]);
+  await storage.write(distsKey(suite, 'InRelease'), publication.inRelease);
 }
 
 /** Writes the mirror of a publication again where a crash left an older one. */
