@@ -15,7 +15,7 @@ import { migrate } from './catalog/migrate.ts';
 import { readSetting, writeSetting } from './catalog/settings.ts';
 import type { Catalog } from './catalog/sql.ts';
 import { openSqlite } from './catalog/sqlite.ts';
-import type { Config } from './config.ts';
+import { type Config, isHostName } from './config.ts';
 import { RefusalError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
@@ -65,14 +65,10 @@ async function openGround(config: Config, now: () => number, waitMs: number): Pr
 export function listServerNames(config: Config, recorded: readonly string[]): string[] {
   const { host } = config.values.listen;
   const wildcard = ['0.0.0.0', '::'].includes(host);
-  const names = [
-    ...config.values.hostname,
-    ...recorded,
-    'localhost',
-    hostname(),
-    '127.0.0.1',
-    '::1',
-  ];
+  const asked = [...config.values.hostname, ...recorded];
+  // A machine may call itself what no certificate can carry; what was asked for is refused loudly.
+  const machine = isHostName(hostname()) ? [hostname()] : [];
+  const names = [...asked, 'localhost', ...machine, '127.0.0.1', '::1'];
   return [...new Set(wildcard ? names : [...names, host])];
 }
 

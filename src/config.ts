@@ -3,6 +3,7 @@
  * in one table that also writes `aptkeep config show`. Floor 1.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import { RefusalError, systemCode } from './errors.ts';
@@ -80,6 +81,14 @@ const text: Notation<string> = {
   parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
 };
 
+/** A DNS name of letters, digits and hyphens (RFC 1123 section 2.1) or an IP address. */
+export function isHostName(name: string): boolean {
+  const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+  return (
+    isIP(name) !== 0 || (name.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(name))
+  );
+}
+
 const hostNames: Notation<string[]> = {
   allowed: 'host names or IP addresses, separated by commas',
   parse: (value) => {
@@ -87,7 +96,7 @@ const hostNames: Notation<string[]> = {
       .split(',')
       .map((name) => name.trim())
       .filter(Boolean);
-    return names.every((name) => /^[A-Za-z0-9._:-]{1,253}$/.test(name)) ? names : undefined;
+    return names.every(isHostName) ? names : undefined;
   },
 };
 

@@ -32,7 +32,8 @@ export async function createAuthorities(
     const key = generatePrivateKey();
     const pem = createAuthority(
       key,
-      { commonName: `${organisation} ${kind} CA 1`.slice(0, 64), organization: organisation },
+      // Cut before the kind: the two CAs must never share a name.
+      { commonName: `${organisation.slice(0, 48)} ${kind} CA 1`, organization: organisation },
       createSerial(randomBytes(16)),
       { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
     );

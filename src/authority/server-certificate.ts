@@ -1,5 +1,6 @@
 /** The server's own certificate: from the server CA, renewed by itself from two thirds of its life. Floor 3. */
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
@@ -52,8 +53,13 @@ export async function findServerCertificateFault(
     : undefined;
 }
 
+/** One spelling for every name: an IPv6 address as RFC 5952 writes it, a DNS name in lower case. */
+function spellName(name: string): string {
+  return isIPv6(name) ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name.toLowerCase();
+}
+
 function coversName(facts: CertificateFacts, name: string): boolean {
   return [...facts.dnsNames, ...facts.ipAddresses].some(
-    (known) => known.toLowerCase() === name.toLowerCase(),
+    (known) => spellName(known) === spellName(name),
   );
 }

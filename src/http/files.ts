@@ -44,13 +44,12 @@ export function isFileUrl(url: string): boolean {
  * @throws RefusalError PATH_UNKNOWN for anything that is no plain path.
  */
 export function decodePath(url: string): string[] {
-  const unknown = new RefusalError('PATH_UNKNOWN', 'nothing is served under this path');
   const [raw = ''] = url.split('?', 1);
   let path: string;
   try {
     path = decodeURIComponent(raw.replace(/^\/+/, ''));
   } catch {
-    throw unknown;
+    throw refusePath();
   }
   const segments = path.split('/');
   // Neither way up, nor what begins with a dot, nor what no key may hold.
@@ -59,10 +58,13 @@ export function decodePath(url: string): string[] {
       (segment) => segment === '' || segment.startsWith('.') || /[\\\p{Cc}]/u.test(segment),
     )
   ) {
-    throw unknown;
+    throw refusePath();
   }
   return segments;
 }
+
+const refusePath = (): RefusalError =>
+  new RefusalError('PATH_UNKNOWN', 'nothing is served under this path');
 
 function serveBytes(bytes: Buffer, publication: LivePublication, type: string): Resource {
   return {
