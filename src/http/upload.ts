@@ -94,13 +94,19 @@ async function receivePut(
   }
 }
 
-/** multer's storage engine: each part straight into staging; `received` remembers what to discard. */
+/**
+ * multer's storage engine: each part straight into staging. `received` is in the order of the form,
+ * though a small part may be stored before the one in front of it, and has gaps when one failed.
+ */
 function createEngine(parts: Parts, received: ReceivedFile[]): StorageEngine {
+  let begun = 0;
   return {
     _handleFile(_request, part, done) {
+      const place = begun;
+      begun += 1;
       receiveFile(parts, part.stream).then(
         (file) => {
-          received.push(file);
+          received[place] = file;
           done(null, { size: file.size, path: file.path });
         },
         (error: unknown) => done(error),
@@ -153,7 +159,7 @@ async function receivePost(
     }
     await addReceived(parts, request, response, place, received);
   } finally {
-    await discardFiles(received);
+    await discardFiles(Object.values(received));
   }
 }
 

@@ -7,8 +7,17 @@ export interface WantedPackage {
   payload?: string | Uint8Array;
 }
 
-/** The bytes of a small package. */
+const built = new Map<string, Buffer>();
+
+/** The bytes of a small package; the same ones when asked for the same again. */
 export function buildDeb(name: string, wanted: WantedPackage = {}): Buffer {
+  const key = JSON.stringify([name, wanted]);
+  const bytes = built.get(key) ?? runBuild(name, wanted);
+  built.set(key, bytes);
+  return bytes;
+}
+
+function runBuild(name: string, wanted: WantedPackage): Buffer {
   const { version = '1.0', architecture = 'all', payload = 'hello\n' } = wanted;
   const control = [
     `Package: ${name}`,
