@@ -9,20 +9,41 @@ import { actorOf } from './session.ts';
 
 const MAX_JSON_BYTES = '1mb';
 
+/** @throws RefusalError INPUT_INVALID rather than leave anything that was sent without effect. */
 function readInput(request: Request, route: Route): unknown {
   const body: unknown = request.body ?? {};
+  const isOther = request.is('json') === false && request.headers['content-length'] !== '0';
   if (
     route.method === 'POST' &&
-    (typeof body !== 'object' || body === null || Array.isArray(body))
+    (isOther || typeof body !== 'object' || body === null || Array.isArray(body))
   ) {
-    throw new RefusalError('INPUT_INVALID', 'the body must be one JSON object');
+    throw new RefusalError('INPUT_INVALID', 'the body must be one JSON object (application/json)');
   }
   const rest = route.method === 'POST' ? (body as object) : request.query;
-  const fromPath = Object.fromEntries(
-    pathKeys(route.path).map((key) => [key, request.params[key]]),
-  );
-  return { ...rest, ...fromPath };
+  const keys = pathKeys(route.path);
+  const twice = keys.find((key) => Object.hasOwn(rest, key));
+  if (twice !== undefined) {
+    throw new RefusalError('INPUT_INVALID', `${twice}: it stands in the path already`);
+  }
+  return { ...rest, ...Object.fromEntries(keys.map((key) => [key, request.params[key]])) };
 }
+
+/** A path that is there, asked with another method: RFC 9110 section 15.5.6. */
+function refuseOtherMethods(router: Router, routes: readonly Route[]): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const methods = routes.filter((route) => route.path === path).map((route) => route.method);
+    const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]));
+    router.all(toExpressPath(path), (request, response) => {
+      response.set('Allow', allowed.join(', '));
+      throw new RefusalError(
+        'METHOD_NOT_ALLOWED',
+        `${request.method}: ${allowed.join(' and ')} are allowed here`,
+      );
+    });
+  }
+}
+
+const toExpressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1');
 
 export function createApiRouter(parts: Parts): Router {
   const router = express.Router();
@@ -35,12 +56,12 @@ export function createApiRouter(parts: Parts): Router {
   });
   router.use(express.json({ limit: MAX_JSON_BYTES, strict: true }));
   for (const [name, route] of Object.entries(ROUTES) as [RoutedName, Route][]) {
-    const path = route.path.replace(/\{(\w+)\}/g, ':$1');
     const method = route.method.toLowerCase() as 'get' | 'post' | 'delete';
-    router[method](path, async (request, response) => {
+    router[method](toExpressPath(route.path), async (request, response) => {
       const output = await perform(parts, actorOf(request), name, readInput(request, route));
       response.status(name === 'certificate.issue' ? 201 : 200).json(output);
     });
   }
+  refuseOtherMethods(router, Object.values(ROUTES));
   return router;
 }
