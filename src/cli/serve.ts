@@ -1,4 +1,5 @@
 /** `aptkeep init`, `aptkeep serve` and `aptkeep config`. Floor 9. */
+import { randomBytes } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -72,14 +73,16 @@ async function suggestCommands(config: Config): Promise<string[]> {
     () => true,
     () => false,
   );
-  const built = '/tmp/aptkeep-example';
+  // A folder nobody else can have made before, and that apt's own user may enter.
+  const trial = `/tmp/aptkeep-${randomBytes(4).toString('hex')}`;
+  const built = `${trial}/packages`;
   const upload = hasExample
     ? `mkdir -p ${built} && (cd ${built} && ${quoteShell(`${moodle}/build`)} lu-moodle-lu_v2.5.0-0 ${quoteShell(`${moodle}/source`)}) && ${program} upload ${built}/lu-moodle-lu_2.5.0-0_all.deb --suite stable${data}`
     : `${program} package list${data}`;
-  const root = '/tmp/aptkeep-moodle-web0';
+  const root = `${trial}/moodle-web0`;
   return [
     `  upload a package:  ${upload}`,
-    `  enrol a host:      ${program} cert issue moodle-web0 --role host --out ${root} --force${data} && ${program} host show moodle-web0 --apt --root ${root} --key-file ${root}/moodle-web0.key${data} | sh`,
+    `  enrol a host:      ${program} cert issue moodle-web0 --role host --out ${root}${data} && ${program} host show moodle-web0 --apt --root ${root} --key-file ${root}/moodle-web0.key${data} | sh`,
     `  its apt pulls:     apt-get -c ${root}/apt.conf update`,
   ];
 }
