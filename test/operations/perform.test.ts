@@ -1,0 +1,326 @@
+/**
+ * perform(): who may ask for what, what is refused before it runs, what is written down. Every
+ * operation is here by type: a new one does not compile without a row.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ROLES, type Role } from '../../src/authority/profiles.ts';
+import { RefusalError } from '../../src/errors.ts';
+import type { Operation } from '../../src/operations/operation.ts';
+import { perform } from '../../src/operations/perform.ts';
+import {
+  type InputOf,
+  OPERATIONS,
+  type OperationName,
+  type OutputOf,
+} from '../../src/operations/table.ts';
+import type { ReceivedFile } from '../../src/repository/ingest.ts';
+import { createPackage } from '../repository/open.ts';
+import { ACTORS, createCsr, type OpenSite, openSite } from './open.ts';
+
+const NAMES = Object.keys(OPERATIONS) as OperationName[];
+
+/** Who may, by README and contract: a host nothing, an uploader its part, an observer all reads. */
+const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
+  'status.show': ['uploader', 'observer', 'admin'],
+  'certificate.issue': ['admin'],
+  'certificate.list': ['observer', 'admin'],
+  'certificate.show': ['observer', 'admin'],
+  'certificate.revoke': ['admin'],
+  'certificate.test': ['observer', 'admin'],
+  'crl.show': ['observer', 'admin'],
+  'crl.refresh': ['admin'],
+  'crl.export': ['observer', 'admin'],
+  'suite.create': ['admin'],
+  'suite.list': ['uploader', 'observer', 'admin'],
+  'suite.show': ['uploader', 'observer', 'admin'],
+  'suite.publish': ['admin'],
+  'package.add': ['uploader', 'admin'],
+  'package.list': ['uploader', 'observer', 'admin'],
+  'package.show': ['uploader', 'observer', 'admin'],
+  'publication.list': ['uploader', 'observer', 'admin'],
+  'publication.show': ['uploader', 'observer', 'admin'],
+  'key.show': ['uploader', 'observer', 'admin'],
+  'key.export': ['uploader', 'observer', 'admin'],
+  'key.package': ['uploader', 'observer', 'admin'],
+  'host.add': ['admin'],
+  'host.list': ['observer', 'admin'],
+  'host.show': ['observer', 'admin'],
+  'host.apt': ['admin'],
+  'host.remove': ['admin'],
+  'audit.list': ['observer', 'admin'],
+};
+
+/** The operations that change something. */
+const CHANGES: readonly OperationName[] = [
+  ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
+  ...(['suite.publish', 'package.add', 'host.add', 'host.remove'] as const),
+];
+
+let site: OpenSite;
+let examples: { readonly [Name in OperationName]: InputOf<Name> };
+let file: ReceivedFile;
+
+beforeAll(async () => {
+  site = await openSite();
+  file = await site.receive(createPackage({ name: 'hello' }));
+  const web = { name: 'web', role: 'host', csr: createCsr() } as const;
+  const { pem } = await perform(site.parts, ACTORS.admin, 'certificate.issue', web);
+  examples = {
+    'status.show': {},
+    'certificate.issue': { name: 'ci', role: 'uploader', csr: createCsr(), suites: ['stable'] },
+    'certificate.list': {},
+    'certificate.show': { certificate: 'web' },
+    'certificate.revoke': { certificate: 'ci', reason: 'superseded' },
+    'certificate.test': { pem },
+    'crl.show': {},
+    'crl.refresh': {},
+    'crl.export': {},
+    'suite.create': { name: 'testing', origin: 'Uni', label: 'Uni', validForDays: 3 },
+    'suite.list': {},
+    'suite.show': { suite: 'stable' },
+    'suite.publish': { suite: 'stable' },
+    'package.add': { files: [file], suite: 'stable' },
+    'package.list': { query: 'hel', suite: 'stable' },
+    'package.show': { package: 'hello', version: '1.0' },
+    'publication.list': { suite: 'stable' },
+    'publication.show': { suite: 'stable', number: 1 },
+    'key.show': {},
+    'key.export': {},
+    'key.package': {},
+    'host.add': { host: 'db' },
+    'host.list': {},
+    'host.show': { host: 'web' },
+    'host.apt': { host: 'web', root: '/tmp/root', key: 'web.key' },
+    'host.remove': { host: 'db' },
+    'audit.list': { since: '2021-05-14', limit: 10 },
+  };
+});
+afterAll(async () => {
+  await site.discard(file);
+  await site.close();
+});
+
+const readAudit = (): Promise<OutputOf<'audit.list'>['entries']> =>
+  perform(site.parts, ACTORS.admin, 'audit.list', {}).then(({ entries }) => entries);
+
+/** What the audit log gained, oldest first. */
+async function recordAudit(work: () => Promise<unknown>) {
+  const before = (await readAudit()).length;
+  await work();
+  const after = await readAudit();
+  return after.slice(0, after.length - before).reverse();
+}
+
+const refusalOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'nothing was refused',
+    (error: unknown) => (error instanceof RefusalError ? error.code : error),
+  );
+
+describe('the table', () => {
+  it.each(NAMES)('%s has a summary, roles, and says whether it changes anything', (name) => {
+    const operation = OPERATIONS[name] as unknown as Operation;
+    expect(operation.summary).toMatch(/^[A-Z].{3,99}[^.]$/);
+    expect([...operation.roles].sort()).toEqual([...ALLOWED[name]].sort());
+    expect(operation.changes).toBe(CHANGES.includes(name));
+  });
+});
+
+describe('an operation that is allowed', () => {
+  // In the order of the table, which each one's example fits into.
+  it.each(NAMES)('%s answers what its schema says, and JSON carries it whole', async (name) => {
+    const output = await perform(site.parts, ACTORS.admin, name, examples[name]);
+    const schema = (OPERATIONS[name] as unknown as Operation).output;
+    expect(schema.parse(output)).toEqual(output);
+    expect(schema.parse(JSON.parse(JSON.stringify(output)))).toEqual(output);
+    expect(JSON.stringify(output)).not.toContain('PRIVATE KEY');
+  });
+
+  it.each(NAMES.filter((name) => !CHANGES.includes(name)))(
+    '%s leaves no trace, because it changes nothing',
+    async (name) => {
+      const rows = await recordAudit(() => perform(site.parts, ACTORS.admin, name, examples[name]));
+      expect(rows).toEqual([]);
+    },
+  );
+
+  it('that changed something is written down with who, from where and what', async () => {
+    site.clock.now += 1000;
+    const at = new Date(site.clock.now).toISOString();
+    const rows = await recordAudit(() =>
+      perform(site.parts, ACTORS.admin, 'suite.publish', { suite: 'stable' }),
+    );
+    const { name: actor, role, serial, address } = ACTORS.admin;
+    expect(rows).toEqual([
+      {
+        ...{ number: expect.any(Number), at, actor, role, serial, address },
+        ...{ operation: 'suite.publish', subject: 'stable', outcome: 'done', detail: '' },
+      },
+    ]);
+  });
+});
+
+describe('a role', () => {
+  it.each(ROLES)(
+    '%s is refused everything it may not ask for, before the input is read',
+    async (role) => {
+      const forbidden = NAMES.filter((name) => !ALLOWED[name].includes(role));
+      expect(forbidden.length > 0).toBe(role !== 'admin');
+      const rows = await recordAudit(async () => {
+        for (const name of forbidden) {
+          const refused = perform(site.parts, ACTORS[role], name, { nonsense: true });
+          expect(await refusalOf(refused), name).toBe('ROLE_FORBIDDEN');
+        }
+      });
+      // A refused role is written down for reads too: somebody tried a door that is not theirs.
+      expect(rows.map((row) => [row.operation, row.actor, row.outcome])).toEqual(
+        forbidden.map((name) => [name, `the-${role}`, 'refused ROLE_FORBIDDEN']),
+      );
+    },
+  );
+
+  it('uploader is kept to its suites', async () => {
+    const limited = { ...ACTORS.uploader, suites: ['testing'] };
+    const rows = await recordAudit(async () => {
+      const input = { files: [file], suite: 'stable' };
+      const refused = perform(site.parts, limited, 'package.add', input);
+      expect(await refusalOf(refused)).toBe('SUITE_FORBIDDEN');
+    });
+    expect(rows.map((row) => row.outcome)).toEqual(['refused SUITE_FORBIDDEN']);
+  });
+});
+
+describe('an input', () => {
+  it.each(NAMES)('of %s with an unknown key is refused, and the key named', async (name) => {
+    const input = { ...examples[name], validForDay: 3 };
+    await expect(perform(site.parts, ACTORS.admin, name, input)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: expect.stringContaining('validForDay'),
+    });
+  });
+
+  it.each(NAMES)('of %s that is no object is refused', async (name) => {
+    for (const input of [null, 'text', 7, []]) {
+      expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe('INPUT_INVALID');
+    }
+  });
+
+  it.each(NAMES.filter((name) => name !== 'package.add'))(
+    'of %s with a value of another type is refused, and the key named',
+    async (name) => {
+      for (const key of Object.keys(examples[name])) {
+        const input = { ...examples[name], [key]: { not: 'this' } };
+        await expect(
+          perform(site.parts, ACTORS.admin, name, input),
+          `${name} ${key}`,
+        ).rejects.toMatchObject({
+          code: 'INPUT_INVALID',
+          message: expect.stringMatching(new RegExp(`^${key}: `)),
+        });
+      }
+    },
+  );
+
+  it.each<[OperationName, Record<string, unknown>, string]>([
+    ['certificate.issue', { name: 'x', role: 'root', csr: '' }, 'role'],
+    ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 0 }, 'days'],
+    ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 1.5 }, 'days'],
+    ['certificate.issue', { name: 'x', role: 'host', csr: 'x', suites: ['stable'] }, 'suites'],
+    ['certificate.show', { certificate: '' }, 'certificate'],
+    ['certificate.revoke', { certificate: 'web', reason: 'because' }, 'reason'],
+    ['suite.create', { name: 'x', origin: 'x', label: 'x', validForDays: 'soon' }, 'validForDays'],
+    ['publication.show', { suite: 'stable', number: 'one' }, 'number'],
+    ['package.add', { files: [], suite: 'stable' }, 'files'],
+    ['host.add', { host: '../x' }, '../x'],
+    ['host.apt', { host: 'web', root: 'relative' }, 'root'],
+    ['host.apt', { host: 'web', root: '/two\nlines' }, 'root'],
+    ['host.apt', { host: 'web', root: '/a blank' }, 'root'],
+    ['host.apt', { host: 'web', root: '/"quoted"' }, 'root'],
+    ['host.apt', { host: 'web', root: '/' }, 'root'],
+    ['host.apt', { host: 'web', key: 'k\nreboot' }, 'key'],
+    ['audit.list', { since: 'yesterday' }, 'since'],
+    ['audit.list', { since: 'foo 12' }, 'since'],
+    ['audit.list', { since: '2021-13-01' }, 'since'],
+    ['audit.list', { limit: 0 }, 'limit'],
+  ])('of %s like %j is refused, and what is wrong named', async (name, input, named) => {
+    await expect(perform(site.parts, ACTORS.admin, name, input)).rejects.toMatchObject({
+      code: 'INPUT_INVALID',
+      message: expect.stringContaining(named),
+    });
+  });
+
+  it('is refused on one line, without a path of the server', async () => {
+    const names = ['suite.show', 'suite.publish', 'publication.list'] as const;
+    for (const name of names) {
+      const long = `x\n${'y'.repeat(10_000)}`;
+      const message = await perform(site.parts, ACTORS.admin, name, { suite: long }).then(
+        () => '',
+        (error: Error) => error.message,
+      );
+      expect(message).toMatch(/^there is no suite "x\\ny+"$/);
+      expect(message.length).toBeLessThan(200);
+    }
+  });
+
+  it('that is refused for a change is written down, cut to size', async () => {
+    const rows = await recordAudit(async () => {
+      const input = { suite: 'z'.repeat(5000) };
+      const refused = perform(site.parts, ACTORS.admin, 'suite.publish', input);
+      expect(await refusalOf(refused)).toBe('SUITE_UNKNOWN');
+      const read = perform(site.parts, ACTORS.admin, 'suite.show', { suite: 'nowhere' });
+      expect(await refusalOf(read)).toBe('SUITE_UNKNOWN');
+    });
+    expect(rows.map((row) => row.outcome)).toEqual(['refused SUITE_UNKNOWN']);
+    expect(rows[0]?.subject).toHaveLength(1000);
+  });
+});
+
+describe('what nobody made', () => {
+  it.each<[OperationName, Record<string, unknown>, string]>([
+    ['suite.show', { suite: 'nowhere' }, 'SUITE_UNKNOWN'],
+    ['suite.publish', { suite: 'nowhere' }, 'SUITE_UNKNOWN'],
+    ['publication.list', { suite: 'nowhere' }, 'SUITE_UNKNOWN'],
+    ['publication.show', { suite: 'stable', number: 999 }, 'PUBLICATION_UNKNOWN'],
+    ['package.show', { package: 'nothing' }, 'PACKAGE_UNKNOWN'],
+    ['package.show', { package: 'hello', version: '9' }, 'PACKAGE_UNKNOWN'],
+    ['certificate.show', { certificate: 'nobody' }, 'CERTIFICATE_UNKNOWN'],
+    ['certificate.revoke', { certificate: 'nobody' }, 'CERTIFICATE_UNKNOWN'],
+    ['certificate.revoke', { certificate: '0123456789abcdef0123' }, 'CERTIFICATE_UNKNOWN'],
+    ['host.show', { host: 'nobody' }, 'HOST_UNKNOWN'],
+    ['host.apt', { host: 'nobody' }, 'HOST_UNKNOWN'],
+    ['host.remove', { host: 'nobody' }, 'HOST_UNKNOWN'],
+  ])('%s %j is refused with %s', async (name, input, code) => {
+    expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
+  });
+
+  it.each<[OperationName, Record<string, unknown>, string]>([
+    ['suite.create', { name: 'stable', origin: 'x', label: 'x' }, 'SUITE_EXISTS'],
+    ['host.add', { host: 'web' }, 'HOST_EXISTS'],
+    ['host.remove', { host: 'web' }, 'INPUT_INVALID'],
+  ])('but what is there stays: %s %j', async (name, input, code) => {
+    expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
+  });
+});
+
+describe('packages', () => {
+  it('are listed with % and _ in a query taken as they stand', async () => {
+    for (const query of ['%', '_', 'h%o', '!']) {
+      const found = await perform(site.parts, ACTORS.admin, 'package.list', { query });
+      expect(found.packages).toEqual([]);
+    }
+  });
+
+  it('are shown newest first, as dpkg orders versions', async () => {
+    const versions = ['1.9', '1.10', '1.10~rc1', '1:0.1', '1.10-2'];
+    for (const version of versions) {
+      const one = await site.receive(createPackage({ name: 'many', version }));
+      const input = { files: [one], suite: 'stable' };
+      await perform(site.parts, ACTORS.uploader, 'package.add', input);
+    }
+    const shown = await perform(site.parts, ACTORS.admin, 'package.show', { package: 'many' });
+    // dpkg --compare-versions: 1:0.1 > 1.10-2 > 1.10 > 1.10~rc1 > 1.9
+    const order = ['1:0.1', '1.10-2', '1.10', '1.10~rc1', '1.9'];
+    expect(shown.packages.map((one) => one.version)).toEqual(order);
+    expect(shown.packages[0]?.stanza).toMatch(/^Package: many\nVersion: 1:0\.1\n/);
+  });
+});
