@@ -10,6 +10,7 @@ import type { Change } from './change.ts';
 import type { LivePublication, PublishedFile } from './live.ts';
 import { type IndexImage, ResidentIndex } from './resident-index.ts';
 import type { Suite } from './suites.ts';
+import { finishAll } from './together.ts';
 
 interface Resident {
   index: ResidentIndex;
@@ -45,7 +46,7 @@ export class Indexes {
       suite.architectures.map((architecture) => ({ component, architecture })),
     );
     // Together, so that the disk makes them durable together.
-    const files = await Promise.all(
+    const files = await finishAll(
       pairs.map(async (pair) => {
         const path = indexPath(pair.component, pair.architecture);
         const plain = previous?.files.get(path);

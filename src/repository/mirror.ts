@@ -9,6 +9,7 @@ import { createGunzip } from 'node:zlib';
 import { distsKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { LivePublication, PublishedFile } from './live.ts';
+import { finishAll } from './together.ts';
 
 /** The bytes of a published file, uncompressed from its .gz where only that is stored. */
 export async function readPublishedFile(
@@ -52,13 +53,13 @@ export async function mirrorPublication(
     (file) => base?.files.get(file.path)?.sha256 !== file.sha256,
   );
   // Together, so that the disk makes them durable together.
-  await Promise.all(
+  await finishAll(
     changed.map(async (file) => {
       const bytes = await buffer(await readPublishedFile(storage, publication, file));
       await storage.write(distsKey(suite, file.path), bytes);
     }),
   );
-  await Promise.all([
+  await finishAll([
     storage.write(distsKey(suite, 'Release'), publication.release),
     storage.write(distsKey(suite, 'Release.gpg'), publication.releaseGpg),
   ]);

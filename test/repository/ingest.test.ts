@@ -238,6 +238,8 @@ describe('a disk that fails', () => {
         ),
       );
       expect(disk.writes).toBeGreaterThanOrEqual(disk.failAt);
+      // A write that came after its publication had failed would meet the next one's.
+      expect(disk.pending).toBe(0);
       const recorded = await listRecorded(parts.catalog);
       expect(await listKeys(parts.storage, 'pool/')).toEqual([...recorded.keys()].sort());
       expect(await listFiles(parts.staging)).toEqual([]);

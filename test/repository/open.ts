@@ -2,7 +2,7 @@
  * A repository in a temporary directory, on the real adapters: its clock can be set, its disk can
  * be told to fail. Packages are hand-made archives; what they are judged by are other programs.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -212,18 +212,21 @@ export async function verifyMirror(
 /** A disk that fails at the n-th write, from the first on; it counts in any case. */
 export class FailingDisk {
   writes = 0;
+  /** Writes under way. */
+  pending = 0;
   failAt = Number.POSITIVE_INFINITY;
 
   readonly wrap = (storage: Storage): Storage => ({
     ...storage,
     write: async (key, source) => {
       this.writes += 1;
-      if (this.writes === this.failAt) {
-        throw Object.assign(new Error(`EIO: write ${randomBytes(2).toString('hex')}`), {
-          code: 'EIO',
-        });
+      if (this.writes === this.failAt) throw new Error('EIO: the disk was told to fail');
+      this.pending += 1;
+      try {
+        await storage.write(key, source);
+      } finally {
+        this.pending -= 1;
       }
-      return storage.write(key, source);
     },
   });
 }
