@@ -81,10 +81,13 @@ async function suggestCommands(config: Config): Promise<string[]> {
     : `${program} package list${data}`;
   const root = `${trial}/moodle-web0`;
   return [
-    `  upload a package:  ${upload}`,
-    `  enrol a host:      ${program} cert issue moodle-web0 --role host --out ${root}${data} && ${program} host show moodle-web0 --apt --root ${root} --key-file ${root}/moodle-web0.key${data} | sh`,
-    `  its apt pulls:     apt-get -c ${root}/apt.conf update`,
-  ];
+    ['upload a package', upload],
+    [
+      'enrol a host',
+      `${program} cert issue moodle-web0 --role host --out ${root}${data} && ${program} host show moodle-web0 --apt --root ${root} --key-file ${root}/moodle-web0.key${data} | sh`,
+    ],
+    ['let its apt pull', `apt-get -c ${root}/apt.conf update`],
+  ].map(([what, command]) => `    # ${what}\n    ${command}\n`);
 }
 
 async function renderWelcome(daemon: Daemon): Promise<string> {
@@ -102,7 +105,7 @@ async function renderWelcome(daemon: Daemon): Promise<string> {
     ...keys.map((key) => ['signing key', key.fingerprint] as const),
   ]);
   const next = await suggestCommands(parts.config);
-  return `${facts}\nNext, from another terminal in this folder:\n${next.join('\n')}\n\n`;
+  return `${facts}\nNext, from another terminal in this folder:\n\n${next.join('\n')}\n`;
 }
 
 /** Serves until a signal ends it. */

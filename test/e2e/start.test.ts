@@ -58,18 +58,18 @@ describe('npm start on an empty directory', () => {
   });
 
   it('prints commands that work when they are pasted', async () => {
-    const [, block = ''] = /^Next.*:\n((?: {2}.+\n)+)/m.exec(server.output()) ?? [];
+    const [, block = ''] = /^Next.*:\n\n((?: {4}.+\n|\n)+)/m.exec(server.output()) ?? [];
     const commands = block
-      .trimEnd()
       .split('\n')
-      .map((line) => line.replace(/^ {2}[^:]+: +/, ''));
+      .map((line) => line.trim())
+      .filter((line) => line !== '' && !line.startsWith('#'));
     expect(commands.length).toBeGreaterThanOrEqual(3);
     for (const command of commands) {
       const outcome = await run('sh', ['-c', command], { cwd: CHECKOUT });
       expect(`${command}\n${outcome.stderr}\nexit ${outcome.status}`).toMatch(/exit 0$/);
     }
     const listed = await aptkeep('package', 'list', '--json', '--data', data);
-    const names = JSON.parse(listed).packages.map((one: { name: string }) => one.name);
+    const names = JSON.parse(listed).packages.map((one: { package: string }) => one.package);
     expect(names).toEqual(['lu-moodle-lu']);
   });
 
