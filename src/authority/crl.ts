@@ -22,8 +22,9 @@ async function prepareCrl(authority: Authority, sql: SqlExecutor): Promise<CrlRo
   const now = authority.now();
   const floor = previous ? Date.parse(previous.this_update) + 1000 : 0;
   const thisUpdate = Math.floor(Math.max(now - CRL_BACKDATE_MS, floor) / 1000) * 1000;
-  // Rounded up, so that a list of eight seconds is good for eight seconds.
-  const nextUpdate = Math.ceil((now + authority.crlLifetime) / 1000) * 1000;
+  // Rounded up, so that a list of eight seconds is good for eight seconds. Where the clock went
+  // back, the list is one from the future, and still has to begin before it ends.
+  const nextUpdate = Math.ceil((Math.max(now, thisUpdate) + authority.crlLifetime) / 1000) * 1000;
   const revoked = await listRevoked(sql, iso(now - CRL_KEEP_LAPSED_MS));
   const number = (previous?.number ?? 0) + 1;
   const pem = await issueCrl(authority.signer, {

@@ -1,5 +1,6 @@
 /** Revoking: one transaction, safe to repeat, in force when it resolves. Floor 3. */
 import { type CertificateRow, findCertificates, markRevoked } from '../catalog/certificates.ts';
+import type { SqlExecutor } from '../catalog/sql.ts';
 import { RefusalError } from '../errors.ts';
 import type { RevocationReason } from '../pki/crl.ts';
 import { canonicalSerial } from '../pki/serial.ts';
@@ -17,13 +18,11 @@ function spellSerial(nameOrSerial: string): string {
  * @throws RefusalError CERTIFICATE_UNKNOWN
  */
 export async function selectCertificates(
-  authority: Authority,
+  sql: SqlExecutor,
   nameOrSerial: string,
 ): Promise<CertificateRow[]> {
-  const exact = await findCertificates(authority.catalog, nameOrSerial);
-  const rows = exact.length
-    ? exact
-    : await findCertificates(authority.catalog, spellSerial(nameOrSerial));
+  const exact = await findCertificates(sql, nameOrSerial);
+  const rows = exact.length ? exact : await findCertificates(sql, spellSerial(nameOrSerial));
   if (rows.length === 0) {
     throw new RefusalError(
       'CERTIFICATE_UNKNOWN',
@@ -43,10 +42,15 @@ export async function revokeCertificates(
   nameOrSerial: string,
   reason: RevocationReason,
 ): Promise<CertificateRow[]> {
-  const rows = await selectCertificates(authority, nameOrSerial);
-  const at = new Date(authority.now()).toISOString();
+  const { catalog } = authority;
+  // What is no certificate is refused at once, not when the lists before this one are issued.
+  await selectCertificates(catalog, nameOrSerial);
   await issueNextCrl(authority, async (sql) => {
-    for (const row of rows) await markRevoked(sql, row.serial, at, reason);
+    const at = new Date(authority.now()).toISOString();
+    // Selected once more: a certificate issued for the name meanwhile is meant as well.
+    for (const row of await selectCertificates(sql, nameOrSerial)) {
+      await markRevoked(sql, row.serial, at, reason);
+    }
   });
-  return selectCertificates(authority, nameOrSerial);
+  return selectCertificates(catalog, nameOrSerial);
 }

@@ -109,7 +109,7 @@ export const showCertificate = defineOperation({
   input: nameOrSerial,
   output: z.object({ certificates: z.array(z.object({ ...certificate.shape, pem: z.string() })) }),
   async run(parts, input) {
-    const rows = await selectCertificates(parts.authority, input.certificate);
+    const rows = await selectCertificates(parts.authority.catalog, input.certificate);
     return {
       certificates: rows.map((row) => ({ ...describeCertificate(row, parts.now()), pem: row.pem })),
     };
