@@ -111,7 +111,7 @@ describe('a revoked host', () => {
   });
 
   it('comes back with a new certificate of the same name', async () => {
-    const { root } = await enrolHost(data, 'web', join(scratch, 'web-again'));
+    const { root } = await enrolHost(data, 'web', join(scratch, 'web-again'), '--force');
     expect((await root.aptGet('update')).status).toBe(0);
   });
 

@@ -63,7 +63,9 @@ export async function verifySignatures(folder: string, keyring: string): Promise
     throw new Error(`InRelease and Release are not the same text:\n${body}`);
   }
   await writeFile(at('InRelease.asc'), signature);
-  await succeed('sqv', ['--keyring', keyring, at('InRelease.asc'), at('Release')]);
+  // The last line's end is not part of what is signed (RFC 9580, 7.1).
+  await writeFile(at('InRelease.txt'), body.replace(/^- /gm, '').slice(0, -1));
+  await succeed('sqv', ['--keyring', keyring, at('InRelease.asc'), at('InRelease.txt')]);
   const [first, second] = [inline, detached].map(
     (status) => /^\[GNUPG:\] VALIDSIG ([0-9A-F]{40}) /m.exec(status)?.[1],
   );

@@ -66,8 +66,8 @@ export async function curl(client: Client, url: string, ...flags: string[]): Pro
   const outcome = await run('curl', args);
   const lines = (await readFile(head, 'latin1').catch(() => '')).split('\r\n');
   await rm(head, { force: true });
-  // The last status line: an upload may have been told to continue first.
-  const line = lines.filter((one) => /^HTTP\/[\d.]+ \d{3}/.test(one)).at(-1) ?? '';
+  // Being told to go on with an upload (100) is no answer yet.
+  const line = lines.filter((one) => /^HTTP\/[\d.]+ [2-5]\d\d/.test(one)).at(-1) ?? '';
   const [, status = '0', reason = ''] = /^HTTP\/[\d.]+ (\d{3}) ?(.*)$/.exec(line) ?? [];
   return { status: Number(status), reason, body: outcome.stdout, exit: outcome.status };
 }
@@ -84,14 +84,15 @@ export function putFile(
 
 /**
  * A host: its certificate, and a private apt root with exactly the files that
- * `aptkeep host show NAME --apt` writes. As root the key belongs to _apt, which fetches.
+ * `aptkeep host show NAME --apt` writes. `issueFlags` go to `aptkeep cert issue`. As root the key belongs to _apt, which fetches.
  */
 export async function enrolHost(
   data: string,
   name: string,
   directory: string,
+  ...issueFlags: string[]
 ): Promise<{ client: Client; root: AptRoot }> {
-  const client = await issueClient(data, name, 'host');
+  const client = await issueClient(data, name, 'host', ...issueFlags);
   const root = await createAptRoot(directory);
   const flags = ['--apt', '--root', directory, '--data', data];
   const script = await aptkeep('host', 'show', name, ...flags);

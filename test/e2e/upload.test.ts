@@ -92,7 +92,7 @@ describe('what is taken', () => {
     await aptkeep(...remote, ...remoteFlags(uploader, server.url));
     await aptkeep('upload', await small('local'), '--suite', 'stable', '--data', data);
     const shown = await aptkeep('package', 'list', '--json', '--data', data);
-    const names = JSON.parse(shown).packages.map((one: { name: string }) => one.name);
+    const names = JSON.parse(shown).packages.map((one: { package: string }) => one.package);
     expect(names).toEqual(expect.arrayContaining(['remote-a', 'remote-b', 'local']));
   });
 
