@@ -57,14 +57,24 @@ function listen(server: Server, address: Address, what: string): Promise<void> {
   });
 }
 
-/** A server certificate that is missing, lacks a name or nears its end is made anew. */
+/**
+ * A server certificate that is missing, lacks a name or nears its end is made anew. The key of the
+ * server CA may be kept elsewhere: what serves still goes on serving without it.
+ */
 async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
   const { catalog, certs } = parts.authority;
   const names = listServerNames(parts.config, await readRecordedNames(catalog));
   const fault = await findServerCertificateFault(certs, names, parts.now());
   if (fault === undefined) return false;
-  await issueServerCertificate(certs, names, parts.now());
-  parts.log.info({ event: 'server certificate issued', because: fault });
+  try {
+    await issueServerCertificate(certs, names, parts.now());
+  } catch (error) {
+    if (!fault.serves) throw error;
+    const because = fault.why;
+    parts.log.error({ event: 'server certificate not renewed', because, error: String(error) });
+    return false;
+  }
+  parts.log.info({ event: 'server certificate issued', because: fault.why });
   return true;
 }
 

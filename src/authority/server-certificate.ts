@@ -35,21 +35,30 @@ export async function issueServerCertificate(
   await certs.write('server.crt', pem);
 }
 
-/** Why the certificate in certs/ should be replaced now; undefined where it serves. */
+/** `serves` where clients accept it all the same, by a name that it has. */
+export interface ServerCertificateFault {
+  why: string;
+  serves: boolean;
+}
+
+/** Why the certificate in certs/ should be replaced now; undefined where nothing is to do. */
 export async function findServerCertificateFault(
   certs: CertsFolder,
   names: readonly string[],
   now: number,
-): Promise<string | undefined> {
-  if (!(await certs.exists('server.crt')) || !(await certs.exists('server.key'))) return 'missing';
+): Promise<ServerCertificateFault | undefined> {
+  if (!(await certs.exists('server.crt')) || !(await certs.exists('server.key'))) {
+    return { why: 'missing', serves: false };
+  }
   const facts = readCertificate(await certs.readText('server.crt'));
   const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
-  if (!key.equals(facts.publicKey)) return 'made for another key';
+  if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
+  const serves = now < facts.notAfter.getTime();
   const lacking = names.find((name) => !coversName(facts, name));
-  if (lacking !== undefined) return `without the name ${lacking}`;
+  if (lacking !== undefined) return { why: `without the name ${lacking}`, serves };
   const life = facts.notAfter.getTime() - facts.notBefore.getTime();
   return now > facts.notBefore.getTime() + (life * 2) / 3
-    ? 'past two thirds of its life'
+    ? { why: 'past two thirds of its life', serves }
     : undefined;
 }
 
