@@ -49,11 +49,11 @@ function createErrorHandler(parts: Parts): ErrorRequestHandler {
     // The peer may still be sending: it reads the answer only if we go on reading for a while.
     if (!request.complete) {
       request.resume();
-      // A request that was given up in the middle lets go of its socket.
       const { socket } = request;
-      const timer = setTimeout(() => socket?.destroy(), LINGER_MS);
+      const timer = setTimeout(() => {
+        if (!request.complete) socket?.destroy();
+      }, LINGER_MS);
       timer.unref();
-      request.once('close', () => clearTimeout(timer));
     }
     parts.activity.refusals += 1;
     sendRefusal(response, explain(error), parts.log);

@@ -3,7 +3,7 @@
  * nothing left behind when it fails. Floor 7.
  */
 import { rm } from 'node:fs/promises';
-import type { Readable } from 'node:stream';
+import { finished, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ChecksumTap } from '../deb/checksums.ts';
 import { RefusalError, systemCode } from '../errors.ts';
@@ -22,7 +22,8 @@ export async function receiveFile(parts: Parts, body: Readable): Promise<Receive
   const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
   try {
     const file = handle.createWriteStream({ highWaterMark: WRITE_BUFFER_BYTES });
-    await pipeline(body, tap, file);
+    pour(body, tap);
+    await pipeline(tap, file);
     parts.activity.bytesReceived += tap.size;
     return { path, size: tap.size, sha256: tap.sha256 };
   } catch (error) {
@@ -30,6 +31,17 @@ export async function receiveFile(parts: Parts, body: Readable): Promise<Receive
     await rm(path, { force: true });
     throw explain(error);
   }
+}
+
+/**
+ * Like pipeline, except that a body which is refused on the way stays whole: on a connection the
+ * rest of it has to be read before the peer reads why.
+ */
+function pour(body: Readable, target: Writable): void {
+  finished(body, { writable: false }, (error) => {
+    if (error) target.destroy(error);
+  });
+  body.pipe(target);
 }
 
 function explain(error: unknown): unknown {
