@@ -94,6 +94,8 @@ export interface Leaf {
   summary: string;
   example: string;
   options?: (command: Command) => void;
+  /** What commander cannot say of the usage; asked before a repository is opened. */
+  check?: (options: LeafOptions, words: unknown[]) => void;
   /** `words` are the arguments in order; a variadic one arrives as an array. */
   run: (performer: Performer, options: LeafOptions, words: unknown[]) => Promise<Shown>;
 }
@@ -140,9 +142,11 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
     if (options.data !== undefined && command.getOptionValueSource('server') === 'cli') {
       throw new RefusalError('USAGE_INVALID', '--data and --server name two repositories');
     }
+    const words = given.slice(0, -2);
+    leaf.check?.(options, words);
     const performer = await openTarget(options);
     try {
-      print(await leaf.run(performer, options, given.slice(0, -2)), options.json);
+      print(await leaf.run(performer, options, words), options.json);
     } finally {
       await performer.close();
     }

@@ -149,10 +149,11 @@ export function addSuiteCommands(program: Command): void {
     summary: 'sign a suite, or --all, again now',
     example: 'aptkeep publish stable',
     options: (command) => command.option('--all', 'every suite'),
+    check: (options, [suite]) => {
+      if ((suite === undefined) !== (options.all === undefined)) return;
+      throw new RefusalError('USAGE_INVALID', 'publish: name one suite, or --all');
+    },
     run: async (performer, options, [suite]) => {
-      if ((suite === undefined) === (options.all === undefined)) {
-        throw new RefusalError('USAGE_INVALID', 'publish: name one suite, or --all');
-      }
       const names = options.all
         ? (await performer.perform('suite.list', {})).suites.map((one) => one.name)
         : [String(suite)];
