@@ -8,6 +8,7 @@ import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
 import { addHostCommands } from './host.ts';
 import { addKeyCommands } from './key.ts';
+import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
 import { addStatusCommands } from './status.ts';
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   addKeyCommands(program);
   addHostCommands(program);
   addCompletionCommand(program);
+  addManualCommand(program);
   program.addHelpText(
     'after',
     '\nExample:\n  aptkeep serve --data /srv/aptkeep\n\nSee aptkeep COMMAND --help for each command.',

@@ -4,10 +4,12 @@
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { RefusalError } from '../errors.ts';
-import type { Parts } from '../operations/operation.ts';
+import { type Parts, READERS } from '../operations/operation.ts';
 import { exportKeyring } from '../signing/key.ts';
 import { createApiRouter } from './api.ts';
+import { answerHealth, HEALTH_TYPE } from './health.ts';
 import { sendRefusal } from './refusals.ts';
+import { actorOf } from './session.ts';
 import { createUploadRouter } from './upload.ts';
 
 /** How long the rest of a refused body is read before the connection is cut. */
@@ -87,6 +89,25 @@ function mountPublicFiles(app: Express, parts: Parts): void {
   serve('/crl.pem', 'application/x-pem-file', () => authority.trust.crl?.pem ?? '');
 }
 
+/** Health for every certificate, metrics for those who may read everything. */
+function mountHealth(app: Express, parts: Parts): void {
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    app.get(path, async (request, response) => {
+      const { name, role } = actorOf(request);
+      if (path === '/metrics' && !READERS.includes(role)) {
+        const detail = `metrics need the role ${READERS.join(' or ')}; ${name} is ${role}`;
+        throw new RefusalError('ROLE_FORBIDDEN', detail);
+      }
+      // A request that came this far met a server that is not draining.
+      const answer = await answerHealth(parts, path, false);
+      response
+        .status(answer?.status ?? 404)
+        .type(HEALTH_TYPE)
+        .send(answer?.body);
+    });
+  }
+}
+
 /** The express application; the caller has remembered the actor of each request. */
 export function createApp(parts: Parts): Express {
   const app = express();
@@ -98,6 +119,7 @@ export function createApp(parts: Parts): Express {
   });
   app.use('/upload', createUploadRouter(parts));
   mountPublicFiles(app, parts);
+  mountHealth(app, parts);
   app.use(createApiRouter(parts));
   app.use((request) => {
     throw new RefusalError(

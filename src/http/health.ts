@@ -2,7 +2,7 @@
  * Health for load balancers and metrics for Prometheus, in the clear, on their own listener and
  * nothing else there. Source: the Prometheus text exposition format. Floor 7.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Parts } from '../operations/operation.ts';
 import { readClocks } from '../operations/status.ts';
 
@@ -84,33 +84,55 @@ export async function renderMetrics(parts: Parts): Promise<string> {
   ].join('\n')}\n`;
 }
 
+/** What stands under one of the three paths; undefined for any other. */
+export interface HealthAnswer {
+  status: number;
+  body: string;
+}
+
+export const HEALTH_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 /** Not ready while draining or while the door is closed: a balancer sends hosts elsewhere. */
+export async function answerHealth(
+  parts: Parts,
+  path: string,
+  isDraining: boolean,
+): Promise<HealthAnswer | undefined> {
+  if (path === '/healthz') return { status: 200, body: 'ok\n' };
+  if (path === '/metrics') return { status: 200, body: await renderMetrics(parts) };
+  if (path !== '/readyz') return undefined;
+  if (isDraining) return { status: 503, body: 'draining\n' };
+  return parts.authority.trust.isFresh(parts.now())
+    ? { status: 200, body: 'ready\n' }
+    : { status: 503, body: 'revocation list out of date\n' };
+}
+
+async function answerInTheClear(
+  parts: Parts,
+  request: IncomingMessage,
+  isDraining: boolean,
+): Promise<HealthAnswer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return { status: 405, body: 'GET and HEAD only\n' };
+  }
+  const [path = ''] = (request.url ?? '').split('?', 1);
+  const body = 'only /healthz, /readyz and /metrics are here\n';
+  return (await answerHealth(parts, path, isDraining)) ?? { status: 404, body };
+}
+
 export function createHealthServer(parts: Parts, isDraining: () => boolean): Server {
   const server = createServer((request, response) => {
-    const send = (status: number, body: string): void => {
+    const send = ({ status, body }: HealthAnswer): void => {
       response.writeHead(status, {
-        'Content-Type': 'text/plain; version=0.0.4; charset=utf-8',
+        'Content-Type': HEALTH_TYPE,
         'Content-Length': Buffer.byteLength(body),
       });
       response.end(request.method === 'HEAD' ? undefined : body);
     };
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return send(405, 'GET and HEAD only\n');
-    const path = (request.url ?? '').split('?', 1)[0];
-    if (path === '/healthz') return send(200, 'ok\n');
-    if (path === '/readyz') {
-      if (isDraining()) return send(503, 'draining\n');
-      const fresh = parts.authority.trust.isFresh(parts.now());
-      return send(fresh ? 200 : 503, fresh ? 'ready\n' : 'revocation list out of date\n');
-    }
-    if (path !== '/metrics') return send(404, 'only /healthz, /readyz and /metrics are here\n');
-    renderMetrics(parts).then(
-      (text) => send(200, text),
-      (error: unknown) => {
-        parts.log.error({ event: 'metrics failed', error: String(error) });
-        send(500, 'internal error\n');
-      },
-    );
+    answerInTheClear(parts, request, isDraining()).then(send, (error: unknown) => {
+      parts.log.error({ event: 'metrics failed', error: String(error) });
+      send({ status: 500, body: 'internal error\n' });
+    });
   });
   server.headersTimeout = 5000;
   server.requestTimeout = 10_000;

@@ -134,3 +134,19 @@ describe('completion', () => {
     expect(await aptkeep('completion', 'zsh')).toMatch(/^#compdef aptkeep\n/);
   });
 });
+
+describe('the manual page', () => {
+  it('is one that man renders without a warning, and names every command', async () => {
+    const page = await aptkeep('manual');
+    const { status, stdout, stderr } = await run('groff', ['-man', '-Tascii', '-ww', '-P-cbou'], {
+      input: page,
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const path of commands.filter((one) => !['help'].includes(one.at(-1) ?? ''))) {
+      const leaves = commands.some(
+        (one) => one.length > path.length && path.every((word, at) => one[at] === word),
+      );
+      if (!leaves) expect(stdout).toContain(path.join(' '));
+    }
+  });
+});

@@ -111,3 +111,15 @@ describe('anything else', () => {
     expect((await supertest(server).delete('/healthz')).status).toBe(405);
   });
 });
+
+describe('on the mutual-TLS port', () => {
+  it('health for every role, metrics for those who may read everything', async () => {
+    const expected = { host: 403, uploader: 403, observer: 200, admin: 200 } as const;
+    for (const [role, status] of Object.entries(expected)) {
+      const client = await site.issue(`metrics-${role}`, role as keyof typeof expected);
+      expect((await ask(site, client, '/healthz')).status, role).toBe(200);
+      expect((await ask(site, client, '/readyz')).status, role).toBe(200);
+      expect((await ask(site, client, '/metrics')).status, role).toBe(status);
+    }
+  });
+});
