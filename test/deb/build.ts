@@ -48,7 +48,8 @@ function buildTarMember(entry: TarEntry): Buffer {
   const content = Buffer.from((entry.content ?? '') as string);
   const header = Buffer.alloc(512);
   header.write(entry.name ?? './f', 0, 100, 'latin1');
-  header.write('0000644\0', 100);
+  // A folder that only root may enter would stop dpkg-deb run by anybody else.
+  header.write(entry.type === '5' ? '0000755\0' : '0000644\0', 100);
   header.write('0000000\0', 108);
   header.write('0000000\0', 116);
   const size = entry.size ?? `${content.length.toString(8).padStart(11, '0')}\0`;
