@@ -117,7 +117,7 @@ export function createApp(parts: Parts): Express {
     refuseCrossSite(request);
     next();
   });
-  app.use('/upload', createUploadRouter(parts));
+  app.use(['/upload', '/v1/upload'], createUploadRouter(parts));
   mountPublicFiles(app, parts);
   mountHealth(app, parts);
   app.use(createApiRouter(parts));

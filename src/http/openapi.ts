@@ -104,7 +104,7 @@ function describeUploads(): Json {
     },
   };
   const either = { oneOf: [schema, many] };
-  return {
+  const paths = {
     '/upload/{suite}/{file}': { put: describe('Upload one file', ['suite', 'file'], raw, schema) },
     '/upload/{suite}/{component}/{file}': {
       put: describe('Upload one file to a component', ['suite', 'component', 'file'], raw, schema),
@@ -114,6 +114,9 @@ function describeUploads(): Json {
       post: describe('Upload files as a form to a component', ['suite', 'component'], form, either),
     },
   };
+  // Short for curl and dput, and below /v1 like every other operation.
+  const versioned = Object.entries(paths).map(([path, item]) => [`/v1${path}`, item]);
+  return { ...paths, ...Object.fromEntries(versioned) };
 }
 
 function describeProblemSchema(): Json {

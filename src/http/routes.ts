@@ -13,7 +13,7 @@ export interface Route {
 const get = (path: string): Route => ({ method: 'GET', path });
 const post = (path: string): Route => ({ method: 'POST', path });
 
-/** Bytes come by /upload: that operation has no JSON form. */
+/** Bytes come by /upload and /v1/upload: that operation has no JSON form. */
 export type RoutedName = Exclude<OperationName, 'package.add'>;
 
 export const ROUTES: Readonly<Record<RoutedName, Route>> = {
