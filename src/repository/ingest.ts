@@ -82,6 +82,17 @@ function checkArchitecture(control: Control, suite: Suite): void {
   );
 }
 
+/** An installer's package in the common index would be offered to every host. */
+function checkKind(control: Control): void {
+  const field = control.fields.find(({ name }) => name.toLowerCase() === 'package-type');
+  const kind = field?.value.toString('latin1').trim() ?? 'deb';
+  if (kind !== 'udeb') return;
+  throw new RefusalError(
+    'PACKAGE_UNACCEPTABLE',
+    'Package-Type udeb: this version keeps no index for the Debian installer',
+  );
+}
+
 /** A file that was read and proven, with the row it has or will have. */
 interface Candidate {
   file: ReceivedFile;
@@ -203,6 +214,7 @@ export async function ingestPackages(
   for (const file of request.files) {
     const control = await inspect(file);
     checkArchitecture(control, suite);
+    checkKind(control);
     const twin = proven.get(keyOf(control));
     if (twin) refuseOtherBytes(control, twin.file.sha256, file.sha256);
     proven.set(keyOf(control), { control, file });
