@@ -15,8 +15,15 @@ import { sendRefusal } from './refusals.ts';
 /** Answers a request that passed the gate. */
 export type Serve = (request: IncomingMessage, response: ServerResponse, actor: Actor) => void;
 
-const HANDSHAKE_TIMEOUT_MS = 10_000;
-const HEADERS_TIMEOUT_MS = 15_000;
+/** How long a peer may take, in milliseconds. */
+export interface Patience {
+  handshake: number;
+  headers: number;
+  /** How often connections are looked at for it. */
+  check: number;
+}
+
+const PATIENCE: Patience = { handshake: 10_000, headers: 15_000, check: 5000 };
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const MAX_REQUESTS_PER_SOCKET = 1000;
 const MAX_HEADER_BYTES = 16_384;
@@ -35,14 +42,17 @@ export interface Gate {
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
   const { certs, trust } = parts.authority;
-  const pem = trust.crl?.pem;
+  const key = await certs.readText('server.key');
+  const cert = await certs.readText('server.crt');
+  // Asked for last: of two readings at once, neither may bring an older list.
+  const crl = trust.crl?.pem;
   // Node takes an empty list for "no check at all".
-  if (!pem) throw new RefusalError('CRL_STALE', 'there is no revocation list; the door stays shut');
+  if (!crl) throw new RefusalError('CRL_STALE', 'there is no revocation list; the door stays shut');
   return {
-    key: await certs.readText('server.key'),
-    cert: await certs.readText('server.crt'),
+    key,
+    cert,
     ca: trust.authorities.map((authority) => authority.pem),
-    crl: pem,
+    crl,
     minVersion: 'TLSv1.2',
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
     honorCipherOrder: true,
@@ -51,8 +61,34 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
 
 const dropAuthority = (url: string): string => url.replace(/^https?:\/\/[^/?#]*(?=\/)/i, '');
 
+/** What is said to bytes that are no request, where more than 400 can be said: RFC 6585, RFC 9110. */
+const CLIENT_ERRORS: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request header fields too large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request timeout',
+};
+
+function renderClientError(code: string | undefined): string {
+  const line = CLIENT_ERRORS[code ?? ''] ?? '400 Malformed request';
+  const body = `${line.slice(4)}\n`;
+  return `HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
+/** RFC 9112, 3.2: two Host lines are a request for two servers. @throws RefusalError INPUT_INVALID */
+function checkHost({ rawHeaders }: IncomingMessage): void {
+  let hosts = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  if (hosts > 1) throw new RefusalError('INPUT_INVALID', 'more than one Host header');
+}
+
 /** Opens the gate around `serve`; the caller makes the server listen. */
-export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
+export async function createGate(
+  parts: Parts,
+  serve: Serve,
+  patience: Patience = PATIENCE,
+): Promise<Gate> {
   const { trust } = parts.authority;
   const { activity, log, now } = parts;
   const connections = new Connections();
@@ -62,12 +98,13 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
     requestCert: true,
     rejectUnauthorized: false,
     ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: patience.handshake,
+    connectionsCheckingInterval: patience.check,
     maxHeaderSize: MAX_HEADER_BYTES,
     requireHostHeader: true,
     insecureHTTPParser: false,
   });
-  server.headersTimeout = HEADERS_TIMEOUT_MS;
+  server.headersTimeout = patience.headers;
   // An upload is limited by standing still, not by how long it takes.
   server.requestTimeout = 0;
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
@@ -117,6 +154,7 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
     try {
       if (draining) throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
       admit(connection.presented, trust, now());
+      checkHost(request);
       const address = request.socket.remoteAddress;
       serve(request, response, describeActor(connection.presented, trust, address, now));
     } catch (error) {
@@ -134,13 +172,11 @@ export async function createGate(parts: Parts, serve: Serve): Promise<Gate> {
   };
   server.on('request', judge);
   server.on('checkContinue', judge);
+  server.on('checkExpectation', judge);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else if (!connections.find(socket)) socket.destroy();
-    else
-      socket.end(
-        'HTTP/1.1 400 Malformed request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 18\r\n\r\nMalformed request\n',
-      );
+    else socket.end(renderClientError(error.code));
   });
   server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     log.debug({ event: 'handshake.failed', code: error.code, address: socket.remoteAddress });
