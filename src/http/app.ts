@@ -5,6 +5,7 @@
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
+import { checkRole } from '../operations/perform.ts';
 import { exportKeyring } from '../signing/key.ts';
 import { createApiRouter } from './api.ts';
 import { answerHealth, HEALTH_TYPE } from './health.ts';
@@ -93,11 +94,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
 function mountHealth(app: Express, parts: Parts): void {
   for (const path of ['/healthz', '/readyz', '/metrics']) {
     app.get(path, async (request, response) => {
-      const { name, role } = actorOf(request);
-      if (path === '/metrics' && !READERS.includes(role)) {
-        const detail = `metrics need the role ${READERS.join(' or ')}; ${name} is ${role}`;
-        throw new RefusalError('ROLE_FORBIDDEN', detail);
-      }
+      if (path === '/metrics') checkRole(actorOf(request), READERS, path);
       // A request that came this far met a server that is not draining.
       const answer = await answerHealth(parts, path, false);
       response

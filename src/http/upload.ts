@@ -7,8 +7,7 @@ import multer, { type StorageEngine } from 'multer';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
 import { checkUploadSuite } from '../operations/packages.ts';
-import { perform } from '../operations/perform.ts';
-import { OPERATIONS } from '../operations/table.ts';
+import { checkAhead, perform } from '../operations/perform.ts';
 import { chooseComponent, type ReceivedFile } from '../repository/ingest.ts';
 import { getSuite } from '../repository/suites.ts';
 import { discardFiles, receiveFile } from './receive.ts';
@@ -32,20 +31,16 @@ async function checkBeforeBody(
   actor: Actor,
   place: Place,
 ): Promise<void> {
-  const { roles } = OPERATIONS['package.add'];
-  if (!roles.includes(actor.role)) {
-    throw new RefusalError(
-      'ROLE_FORBIDDEN',
-      `package.add needs the role ${roles.join(' or ')}; ${actor.name} is ${actor.role}`,
-    );
-  }
-  checkUploadSuite(actor, place.suite);
-  chooseComponent(await getSuite(parts.repository, place.suite), place.component);
-  const limit = parts.config.values['upload.maxSize'];
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > limit && !request.is('multipart/form-data')) {
-    throw new RefusalError('TOO_LARGE', `${announced} bytes; upload.maxSize is ${limit}`);
-  }
+  const asked = { operation: 'package.add', subject: place.suite } as const;
+  await checkAhead(parts, actor, asked, async () => {
+    checkUploadSuite(actor, place.suite);
+    chooseComponent(await getSuite(parts.repository, place.suite), place.component);
+    const limit = parts.config.values['upload.maxSize'];
+    const announced = Number(request.headers['content-length'] ?? 0);
+    if (announced > limit && !request.is('multipart/form-data')) {
+      throw new RefusalError('TOO_LARGE', `${announced} bytes; upload.maxSize is ${limit}`);
+    }
+  });
 }
 
 /** The body is whole: reading packages may take longer than a connection may stand still. */

@@ -2,6 +2,7 @@
  * The one place that checks the role, validates, runs and writes the audit log. Floor 5.
  */
 import { type ZodError, z } from 'zod';
+import type { Role } from '../authority/profiles.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Operation, Parts } from './operation.ts';
@@ -42,6 +43,36 @@ async function writeAudit(
   });
 }
 
+/** @throws RefusalError ROLE_FORBIDDEN naming what was asked for and the roles that may. */
+export function checkRole(actor: Actor, roles: readonly Role[], what: string): void {
+  if (roles.includes(actor.role)) return;
+  throw new RefusalError(
+    'ROLE_FORBIDDEN',
+    `${what} needs the role ${roles.join(' or ')}; ${actor.name} is ${actor.role}`,
+  );
+}
+
+/**
+ * Ask what an operation will refuse anyway before its input has arrived; a refusal is written to
+ * the audit log as the operation's own would be.
+ * @throws RefusalError ROLE_FORBIDDEN, and those of `check`.
+ */
+export async function checkAhead(
+  parts: Parts,
+  actor: Actor,
+  request: { operation: OperationName; subject: string },
+  check: () => Promise<void>,
+): Promise<void> {
+  const operation = OPERATIONS[request.operation] as unknown as Operation;
+  try {
+    checkRole(actor, operation.roles, request.operation);
+    await check();
+  } catch (error) {
+    await auditFailure(parts, actor, operation, request, error);
+    throw error;
+  }
+}
+
 /**
  * Perform an operation for an actor.
  * @throws RefusalError ROLE_FORBIDDEN, INPUT_INVALID, and those of the operation.
@@ -55,12 +86,7 @@ export async function perform<Name extends OperationName>(
   const operation = OPERATIONS[name] as unknown as Operation;
   let subject = '';
   try {
-    if (!operation.roles.includes(actor.role)) {
-      throw new RefusalError(
-        'ROLE_FORBIDDEN',
-        `${name} needs the role ${operation.roles.join(' or ')}; ${actor.name} is ${actor.role}`,
-      );
-    }
+    checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
     const output = operation.output.parse(await operation.run(parts, parsed, actor));

@@ -1,6 +1,7 @@
 /** Operations on suites and their publications. Floor 5. */
 import { z } from 'zod';
 import { countPackages } from '../catalog/packages.ts';
+import type { PublicationSummary } from '../catalog/publications.ts';
 import { listSuites as querySuites } from '../catalog/suites.ts';
 import {
   getPublication,
@@ -50,6 +51,17 @@ export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<
 }
 
 export const suiteDescription = suite;
+
+function describePublication(row: PublicationSummary): z.input<typeof publication> {
+  return {
+    suite: row.suite,
+    number: row.number,
+    date: row.date,
+    validUntil: row.valid_until,
+    reason: row.reason,
+    actor: row.actor,
+  };
+}
 
 export const createSuite = defineOperation({
   summary: 'Make a suite with an identity that never changes by itself, and publish it empty',
@@ -123,14 +135,7 @@ export const listPublications = defineOperation({
   async run(parts, input) {
     const rows = await readPublications(parts.repository, input.suite);
     return {
-      publications: rows.map((row) => ({
-        suite: row.suite,
-        number: row.number,
-        date: row.date,
-        validUntil: row.valid_until,
-        reason: row.reason,
-        actor: row.actor,
-      })),
+      publications: rows.map(describePublication),
     };
   },
 });
@@ -143,14 +148,6 @@ export const showPublication = defineOperation({
   output: z.object({ ...publication.shape, release: z.string() }),
   async run(parts, input) {
     const row = await getPublication(parts.repository, input.suite, input.number);
-    return {
-      suite: row.suite,
-      number: row.number,
-      date: row.date,
-      validUntil: row.valid_until,
-      reason: row.reason,
-      actor: row.actor,
-      release: row.release,
-    };
+    return { ...describePublication(row), release: row.release };
   },
 });

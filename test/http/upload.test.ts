@@ -326,6 +326,19 @@ describe('roles and suites', () => {
     expect((await put(site, admin, deb)).status).toBe(201);
   });
 
+  it('writes what is refused before the body into the audit log', async () => {
+    const client = await site.issue('watched', 'host');
+    await put(site, client, buildDeb('watched'));
+    const { entries } = await site.perform('audit.list', {});
+    expect(entries.find((entry) => entry.actor === 'watched')).toMatchObject({
+      role: 'host',
+      operation: 'package.add',
+      subject: 'stable',
+      outcome: 'refused ROLE_FORBIDDEN',
+      serial: client.serial,
+    });
+  });
+
   it('says nothing of what exists to who may not upload', async () => {
     const client = await site.issue('asking', 'host');
     const codes = await Promise.all(
