@@ -10,6 +10,7 @@ import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
 import { admit, describeActor, readPresented } from './identity.ts';
+import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
 
 /** Answers a request that passed the gate. */
@@ -27,8 +28,6 @@ const PATIENCE: Patience = { handshake: 10_000, headers: 15_000, check: 5000 };
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const MAX_REQUESTS_PER_SOCKET = 1000;
 const MAX_HEADER_BYTES = 16_384;
-/** Timers longer than this wrap around in Node. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 export interface Gate {
   server: Server;
@@ -83,6 +82,54 @@ function checkHost({ rawHeaders }: IncomingMessage): void {
   if (hosts > 1) throw new RefusalError('INPUT_INVALID', 'more than one Host header');
 }
 
+/** Judges every request by its connection's certificate before anybody answers it. */
+function createJudge(
+  parts: Parts,
+  connections: Connections,
+  serve: Serve,
+  isDraining: () => boolean,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const { trust } = parts.authority;
+  const { activity, log, now } = parts;
+  return (request, response) => {
+    const connection = connections.find(request.socket);
+    if (!connection) {
+      request.socket.destroy();
+      return;
+    }
+    connection.requests += 1;
+    // The client was told so with the answer before; Node's own limit answers 503 and never closes.
+    if (connection.requests > MAX_REQUESTS_PER_SOCKET) return;
+    if (connection.requests === MAX_REQUESTS_PER_SOCKET) response.setHeader('Connection', 'close');
+    // RFC 9112, 3.2.2: the absolute form names this server too.
+    if (!request.url?.startsWith('/')) request.url = dropAuthority(request.url ?? '');
+    activity.requests += 1;
+    connection.busy += 1;
+    response.once('close', () => {
+      connection.busy -= 1;
+    });
+    try {
+      if (isDraining())
+        throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
+      admit(connection.presented, trust, now());
+      checkHost(request);
+      const address = request.socket.remoteAddress;
+      serve(request, response, describeActor(connection.presented, trust, address, now));
+    } catch (error) {
+      activity.refusals += 1;
+      log.info({
+        event: 'request.refused',
+        code: error instanceof RefusalError ? error.code : 'INTERNAL_ERROR',
+        name: connection.presented.commonName,
+        serial: connection.presented.serial,
+        address: request.socket.remoteAddress,
+        url: request.url,
+      });
+      sendRefusal(response, error, log, { Connection: 'close' });
+    }
+  };
+}
+
 /** Opens the gate around `serve`; the caller makes the server listen. */
 export async function createGate(
   parts: Parts,
@@ -134,42 +181,7 @@ export async function createGate(
     socket.on('data', () => {});
   });
 
-  const judge = (request: IncomingMessage, response: ServerResponse): void => {
-    const connection = connections.find(request.socket);
-    if (!connection) {
-      request.socket.destroy();
-      return;
-    }
-    connection.requests += 1;
-    // The client was told so with the answer before; Node's own limit answers 503 and never closes.
-    if (connection.requests > MAX_REQUESTS_PER_SOCKET) return;
-    if (connection.requests === MAX_REQUESTS_PER_SOCKET) response.setHeader('Connection', 'close');
-    // RFC 9112, 3.2.2: the absolute form names this server too.
-    if (!request.url?.startsWith('/')) request.url = dropAuthority(request.url ?? '');
-    activity.requests += 1;
-    connection.busy += 1;
-    response.once('close', () => {
-      connection.busy -= 1;
-    });
-    try {
-      if (draining) throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
-      admit(connection.presented, trust, now());
-      checkHost(request);
-      const address = request.socket.remoteAddress;
-      serve(request, response, describeActor(connection.presented, trust, address, now));
-    } catch (error) {
-      activity.refusals += 1;
-      log.info({
-        event: 'request.refused',
-        code: error instanceof RefusalError ? error.code : 'INTERNAL_ERROR',
-        name: connection.presented.commonName,
-        serial: connection.presented.serial,
-        address: request.socket.remoteAddress,
-        url: request.url,
-      });
-      sendRefusal(response, error, log, { Connection: 'close' });
-    }
-  };
+  const judge = createJudge(parts, connections, serve, () => draining);
   server.on('request', judge);
   server.on('checkContinue', judge);
   server.on('checkExpectation', judge);
@@ -184,25 +196,11 @@ export async function createGate(
   });
 
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
-  let lapse: NodeJS.Timeout | undefined;
-  const watchLapse = (): void => {
-    clearTimeout(lapse);
-    const left = (trust.crl?.nextUpdate.getTime() ?? 0) - now();
-    lapse = setTimeout(
-      () => {
-        if (trust.isFresh(now())) return watchLapse();
-        log.error({ event: 'crl.lapsed', number: trust.crl?.number });
-        connections.cutBusy();
-      },
-      Math.min(Math.max(left, 0), MAX_TIMER_MS),
-    );
-    lapse.unref();
-  };
-  watchLapse();
+  const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe(() => {
     const cut = connections.cut((presented) => trust.isRevoked(presented.serial));
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
-    watchLapse();
+    lapse.restart();
     reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),
     );
@@ -216,7 +214,7 @@ export async function createGate(
       draining = true;
     },
     close() {
-      clearTimeout(lapse);
+      lapse.stop();
       unsubscribe();
       connections.destroyAll();
     },
