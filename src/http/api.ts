@@ -46,7 +46,8 @@ function refuseOtherMethods(router: Router, routes: readonly Route[]): void {
 const toExpressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1');
 
 export function createApiRouter(parts: Parts): Router {
-  const router = express.Router();
+  // Strict: `suites/` with an empty name must not answer for `suites`.
+  const router = express.Router({ strict: true, caseSensitive: true });
   router.get('/v1/openapi.json', (_request, response) => {
     response.json(describeApi(parts));
   });
