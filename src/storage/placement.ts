@@ -13,7 +13,7 @@ import type { StagedFile } from './storage.ts';
 
 const FILE_MODE = 0o644;
 /** How often a write makes its directory again because a remove beside it pruned it. */
-const MAX_PLACE_ATTEMPTS = 100;
+const MAX_PLACE_ATTEMPTS = 20;
 
 /** Where an object goes: its path, and the staging directory on the same filesystem. */
 export interface Place {
@@ -113,8 +113,9 @@ async function sealFile(path: string, size: number): Promise<void> {
 async function moveFile(path: string, target: string, ledger: DirectoryLedger): Promise<void> {
   const parent = dirname(target);
   for (let attempt = 1; ; attempt += 1) {
-    await ledger.create(parent);
     try {
+      // Inside, too: a recursive mkdir fails where a folder that it passed is pruned meanwhile.
+      await ledger.create(parent);
       const direct = await isReachedDirectly(parent);
       if (direct) {
         await rename(path, target);
