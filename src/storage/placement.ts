@@ -13,7 +13,7 @@ import type { StagedFile } from './storage.ts';
 
 const FILE_MODE = 0o644;
 /** How often a write makes its directory again because a remove beside it pruned it. */
-const MAX_PLACE_ATTEMPTS = 20;
+const MAX_PLACE_ATTEMPTS = 100;
 
 /** Where an object goes: its path, and the staging directory on the same filesystem. */
 export interface Place {
