@@ -120,8 +120,9 @@ function listChores(parts: OpenedParts, gate: Gate): Chore[] {
       name: 'server certificate',
       due: () => checkedAt + CERTIFICATE_CHECK_MS,
       run: async () => {
+        const at = now();
         if (await renewServerCertificate(parts)) await gate.reload();
-        checkedAt = now();
+        checkedAt = at;
       },
     },
   ];

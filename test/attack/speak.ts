@@ -1,6 +1,7 @@
 /** A peer without scruples: any certificate, any key however weak, any version, any bytes. */
 import { readFile } from 'node:fs/promises';
 import { connect, type SecureVersion } from 'node:tls';
+import type { Connection } from '../e2e/connection.ts';
 import type { Client } from '../e2e/site.ts';
 import type { Site } from '../http/start.ts';
 
@@ -54,3 +55,14 @@ export async function speak(
 /** A GET that asks for the connection to be closed. */
 export const lastRequest = (path: string): string =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+
+/** Sends a request and stops reading at the first bytes of its answer, so that the rest waits. */
+export function stallAnswer({ socket, send }: Connection, request: string): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('data', () => {
+      socket.pause();
+      resolve();
+    });
+    send(request);
+  });
+}
