@@ -15,7 +15,7 @@ import { migrate } from './catalog/migrate.ts';
 import { readSetting, writeSetting } from './catalog/settings.ts';
 import type { Catalog } from './catalog/sql.ts';
 import { openSqlite } from './catalog/sqlite.ts';
-import { type Config, isHostName } from './config.ts';
+import type { Config } from './config.ts';
 import { RefusalError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
@@ -25,6 +25,7 @@ import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
+import { isHostName } from './settings.ts';
 import { exportKeyring, generateSigningKey, readSigningKey } from './signing/key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
 

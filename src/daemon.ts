@@ -17,7 +17,7 @@ import {
   openParts,
   readRecordedNames,
 } from './compose.ts';
-import type { Address, Config } from './config.ts';
+import type { Config } from './config.ts';
 import { RefusalError, systemCode } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { isFileUrl, serveFile } from './http/files.ts';
@@ -28,6 +28,7 @@ import { listenLocally } from './http/socket.ts';
 import type { Logger } from './log.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+import type { Address } from './settings.ts';
 
 /** Refusing what is new, what is in flight may take this long. */
 const DRAIN_MS = 30_000;

@@ -26,7 +26,8 @@ const FLOORS: Record<string, number> = {
   deb: 1,
   signing: 1,
   pki: 1,
-  'config.ts': 1,
+  'config.ts': 2,
+  'settings.ts': 1,
   'errors.ts': 0,
   'log.ts': 0,
 };
@@ -43,7 +44,7 @@ const DOORS: Record<string, string[]> = {
   commander: ['cli'],
   'cli-progress': ['cli'],
   yaml: ['config.ts'],
-  zod: ['operations', 'config.ts', 'http'],
+  zod: ['operations', 'http'],
   pino: ['log.ts'],
   'node:sqlite': ['catalog'],
   'node:https': ['http', 'cli'],

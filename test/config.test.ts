@@ -3,14 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type Config,
-  describeSettings,
-  environmentNames,
-  loadConfig,
-  type SettingKey,
-} from '../src/config.ts';
+import { type Config, describeSettings, environmentNames, loadConfig } from '../src/config.ts';
 import { RefusalError } from '../src/errors.ts';
+import type { SettingKey } from '../src/settings.ts';
 
 let data: string;
 beforeEach(() => {

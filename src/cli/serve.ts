@@ -3,10 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Config, SettingKey } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { Daemon } from '../daemon.ts';
 import { quoteShell } from '../fleet/apt-script.ts';
 import { createLogger } from '../log.ts';
+import type { SettingKey } from '../settings.ts';
 import {
   addExample,
   addNoun,

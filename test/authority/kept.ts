@@ -7,9 +7,10 @@ import { issueClientCertificate } from '../../src/authority/issue.ts';
 import type { Role } from '../../src/authority/profiles.ts';
 import type { CertificateRow } from '../../src/catalog/certificates.ts';
 import { initialiseDirectory, openParts } from '../../src/compose.ts';
-import { loadConfig, type SettingKey } from '../../src/config.ts';
+import { loadConfig } from '../../src/config.ts';
 import { createLogger } from '../../src/log.ts';
 import { createRequest } from '../../src/pki/csr.ts';
+import type { SettingKey } from '../../src/settings.ts';
 import { run, succeed } from '../e2e/command.ts';
 
 export interface KeptAuthority {

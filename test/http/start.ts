@@ -8,7 +8,7 @@ import { request as requestHttps } from 'node:https';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import type { Role } from '../../src/authority/profiles.ts';
-import { loadConfig, type SettingKey } from '../../src/config.ts';
+import { loadConfig } from '../../src/config.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { createLocalActor } from '../../src/http/socket.ts';
 import { createLogger } from '../../src/log.ts';
@@ -16,6 +16,7 @@ import type { Parts } from '../../src/operations/operation.ts';
 import { perform } from '../../src/operations/perform.ts';
 import type { InputOf, OperationName, OutputOf } from '../../src/operations/table.ts';
 import { createRequest } from '../../src/pki/csr.ts';
+import type { SettingKey } from '../../src/settings.ts';
 import type { Client } from '../e2e/site.ts';
 
 /** Real time and what was added to it. */

@@ -1,0 +1,148 @@
+/**
+ * Every key a configuration may hold: how it is written, its default, what it is for. Source of
+ * truth for defaults, for the documentation and for `aptkeep config show`. Floor 1.
+ */
+import { isIP } from 'node:net';
+import type { LogLevel } from './log.ts';
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** How one setting is written; `parse` returns undefined for what it does not accept. */
+interface Notation<Value> {
+  parse(text: string): Value | undefined;
+  allowed: string;
+}
+
+interface Setting<Value> extends Notation<Value> {
+  fallback: string;
+  purpose: string;
+}
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const;
+
+function scaled<Unit extends string>(
+  units: Record<Unit, number>,
+  minimum: number,
+  allowed: string,
+): Notation<number> {
+  const pattern = new RegExp(`^(\\d{1,12})(${Object.keys(units).join('|')})$`);
+  return {
+    allowed,
+    parse: (text) => {
+      const match = pattern.exec(text);
+      const value = match ? Number(match[1]) * units[match[2] as Unit] : Number.NaN;
+      return Number.isSafeInteger(value) && value >= minimum ? value : undefined;
+    },
+  };
+}
+
+const duration = scaled(
+  UNIT_MS,
+  1000,
+  'a duration of at least one second, like 8s, 15m, 24h or 90d',
+);
+const size = scaled(UNIT_BYTES, 1, 'a size like 512B, 64KiB, 20MiB or 2GiB');
+
+const address: Notation<Address> = {
+  allowed: 'HOST:PORT, like 0.0.0.0:8443 or [::]:8443',
+  parse: (text) => {
+    const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+    const port = Number(match?.[3]);
+    const host = match?.[1] ?? match?.[2];
+    return host && port <= 65_535 ? { host, port } : undefined;
+  },
+};
+
+const optionalAddress: Notation<Address | null> = {
+  allowed: `${address.allowed}, or off`,
+  parse: (text) => (text === 'off' ? null : address.parse(text)),
+};
+
+const boolean: Notation<boolean> = {
+  allowed: 'true or false',
+  parse: (text) => (text === 'true' ? true : text === 'false' ? false : undefined),
+};
+
+const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
+  allowed: words.join(', '),
+  parse: (text) => words.find((word) => word === text),
+});
+
+const text: Notation<string> = {
+  allowed: 'one line of 1 to 64 printable characters',
+  parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
+};
+
+/** A DNS name of letters, digits and hyphens (RFC 1123 section 2.1) or an IP address. */
+export function isHostName(name: string): boolean {
+  const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+  return (
+    isIP(name) !== 0 || (name.length <= 253 && new RegExp(`^${label}(\\.${label})*$`).test(name))
+  );
+}
+
+const hostNames: Notation<string[]> = {
+  allowed: 'host names or IP addresses, separated by commas',
+  parse: (value) => {
+    const names = value
+      .split(',')
+      .map((name) => name.trim())
+      .filter(Boolean);
+    return names.every(isHostName) ? names : undefined;
+  },
+};
+
+const setting = <Value>(
+  notation: Notation<Value>,
+  fallback: string,
+  purpose: string,
+): Setting<Value> => ({
+  ...notation,
+  fallback,
+  purpose,
+});
+
+/** Every key a configuration file may hold. */
+export const SETTINGS = {
+  name: setting(
+    text,
+    'aptkeep',
+    'the organisation: Origin and Label of suite "stable", O of the CAs; read by init',
+  ),
+  listen: setting(address, '0.0.0.0:8443', 'where the mutual-TLS port listens'),
+  hostname: setting(hostNames, '', "more names and IP addresses of the server's certificate"),
+  'crl.lifetime': setting(duration, '24h', 'from the issue of a revocation list to its nextUpdate'),
+  'crl.refresh': setting(duration, '1h', 'how often a new revocation list is issued'),
+  'tls.strictHandshake': setting(
+    boolean,
+    'false',
+    'hang up on revoked and expired certificates in silence instead of answering 403',
+  ),
+  'upload.maxSize': setting(size, '4GiB', 'the largest file an upload may hold'),
+  'upload.idleTimeout': setting(duration, '60s', 'how long an upload may stand still'),
+  'suite.validFor': setting(
+    duration,
+    '7d',
+    'from Date to Valid-Until of suites that set nothing else',
+  ),
+  workers: setting(choice('1'), '1', 'processes that serve; this version serves from one'),
+  'health.listen': setting(
+    optionalAddress,
+    '127.0.0.1:9464',
+    'where /healthz, /readyz and /metrics are served in the clear',
+  ),
+  'log.level': setting(
+    choice<LogLevel>('debug', 'info', 'warn', 'error', 'silent'),
+    'info',
+    'what is logged',
+  ),
+} as const;
+
+export type SettingKey = keyof typeof SETTINGS;
+export type ValueOf<Key extends SettingKey> =
+  | NonNullable<ReturnType<(typeof SETTINGS)[Key]['parse']>>
+  | (null extends ReturnType<(typeof SETTINGS)[Key]['parse']> ? null : never);
