@@ -98,8 +98,7 @@ interface Chore {
 function listChores(parts: OpenedParts, gate: Gate): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
-  const issuedAt = (): number =>
-    (authority.trust.crl?.nextUpdate.getTime() ?? 0) - authority.crlLifetime;
+  const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   return [
     {
       name: 'crl.refresh',

@@ -9,7 +9,7 @@ import { RefusalError } from '../errors.ts';
 import { issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { readRequest } from '../pki/csr.ts';
 import { createSerial } from '../pki/serial.ts';
-import type { Authority } from './authority.ts';
+import { type Authority, issuingAuthority } from './authority.ts';
 import {
   addDays,
   BACKDATE_MS,
@@ -51,7 +51,8 @@ export async function issueClientCertificate(
   }
   const { publicKey } = readRequest(request.csr);
   const now = authority.now();
-  const pem = await issueCertificate(authority.signer, {
+  const { signer, facts: issuer } = issuingAuthority(authority);
+  const pem = await issueCertificate(signer, {
     publicKey,
     subject: { commonName: name, organizationalUnit: request.role },
     serial: createSerial(randomBytes(16)),
@@ -73,6 +74,7 @@ export async function issueClientCertificate(
     issued_by: request.issuedBy,
     revoked_at: null,
     revocation_reason: null,
+    authority: issuer.fingerprint,
   };
   await authority.catalog.transaction(async (sql) => {
     const others = await findCertificates(sql, name);

@@ -15,13 +15,15 @@ export interface CertificateRow {
   issued_by: string;
   revoked_at: string | null;
   revocation_reason: string | null;
+  /** The SHA-256 fingerprint of the authority that issued it. */
+  authority: string;
 }
 
 export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
   await sql.run(
     `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-       issued_at, issued_by, revoked_at, revocation_reason)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+       issued_at, issued_by, revoked_at, revocation_reason, authority)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     row.serial,
     row.name,
     row.role,
@@ -34,6 +36,7 @@ export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): 
     row.issued_by,
     row.revoked_at,
     row.revocation_reason,
+    row.authority,
   );
 }
 
@@ -69,14 +72,22 @@ export async function markRevoked(
   return changed > 0;
 }
 
-/** The revoked that a list must still name: those whose own life ended after `lapsedAfter`. */
+/** Gives the certificates that name no authority to this one. */
+export async function adoptCertificates(sql: SqlExecutor, authority: string): Promise<void> {
+  await sql.run("UPDATE certificate SET authority = $1 WHERE authority = ''", authority);
+}
+
+/** What an authority's list must name: the revoked whose own life ended after `lapsedAfter`. */
 export function listRevoked(
   sql: SqlExecutor,
+  authority: string,
   lapsedAfter: string,
 ): Promise<{ serial: string; revoked_at: string; revocation_reason: string }[]> {
   return sql.all(
     `SELECT serial, revoked_at, revocation_reason FROM certificate
-     WHERE revoked_at IS NOT NULL AND not_after > $1 ORDER BY revoked_at, serial`,
+     WHERE revoked_at IS NOT NULL AND authority = $1 AND not_after > $2
+     ORDER BY revoked_at, serial`,
+    authority,
     lapsedAfter,
   );
 }

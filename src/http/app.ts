@@ -3,6 +3,7 @@
  * Floor 7.
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import { exportCrls } from '../authority/crl.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
@@ -87,7 +88,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
       .join(''),
   );
   serve('/ca.crt', 'application/x-pem-file', () => authority.certs.readText('server-ca.crt'));
-  serve('/crl.pem', 'application/x-pem-file', () => authority.trust.crl?.pem ?? '');
+  serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }
 
 /** Health for every certificate, metrics for those who may read everything. */

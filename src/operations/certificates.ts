@@ -9,7 +9,7 @@ import { insertHost } from '../catalog/hosts.ts';
 import { RefusalError } from '../errors.ts';
 import { readCertificate } from '../pki/certificate.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
-import { findFault } from '../pki/verify.ts';
+import { findIssuer } from '../pki/verify.ts';
 import { getSuite } from '../repository/suites.ts';
 import { ADMINS, defineOperation, READERS } from './operation.ts';
 
@@ -150,14 +150,17 @@ export const testCertificate = defineOperation({
   async run(parts, input) {
     const facts = readCertificate(input.pem);
     const { trust } = parts.authority;
+    const issuer = findIssuer(facts.der, trust.authorities);
     const presented = {
+      authority: typeof issuer === 'string' ? '' : issuer.fingerprint,
+      recognised: trust.recognise?.(facts),
       serial: facts.serial,
       fingerprint: facts.fingerprint,
       notBefore: facts.notBefore.getTime(),
       notAfter: facts.notAfter.getTime(),
     };
     const reason =
-      findFault(facts.der, trust.authorities) ??
+      (typeof issuer === 'string' ? issuer : undefined) ??
       (trust.isFresh(parts.now()) ? undefined : 'the revocation list is out of date') ??
       trust.findFault(presented, parts.now());
     return {
@@ -165,7 +168,7 @@ export const testCertificate = defineOperation({
       reason: reason ?? null,
       serial: facts.serial,
       name: facts.subject.commonName,
-      role: trust.find(facts.serial)?.role ?? null,
+      role: (trust.recognise ? presented.recognised : trust.find(facts.serial))?.role ?? null,
     };
   },
 });

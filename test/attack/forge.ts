@@ -155,6 +155,7 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     issued_by: 'test',
     revoked_at: null,
     revocation_reason: null,
+    authority: site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
   };
   await insertCertificate(site.parts.authority.catalog, row);
   site.parts.authority.trust.remember(row);
