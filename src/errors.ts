@@ -27,6 +27,8 @@ export const REFUSALS = {
   PACKAGE_CONFLICT: 'Other bytes under the same name, version and architecture',
   SUITE_EXISTS: 'Suite exists already',
   HOST_EXISTS: 'Host exists already',
+  ROTATION_STATE: 'Rotation not possible now',
+  ROTATION_FOLLOWERS: 'Hosts still use what is to be taken away',
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',

@@ -10,8 +10,8 @@ import type { Logger } from '../log.ts';
 import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { readCrl } from '../pki/crl.ts';
 import { createSigner, type Signer } from '../pki/signer.ts';
-import { completeExchange, filesOf, isRotating } from './exchange.ts';
-import type { CertsFile, CertsFolder } from './files.ts';
+import { completeExchange, filesOf, type Generation, isRotating } from './exchange.ts';
+import type { CertsFolder } from './files.ts';
 import { Trust } from './trust.ts';
 
 /** An authority of ours; the first of them issues, each signs the list of its own certificates. */
@@ -57,19 +57,18 @@ export async function openAuthority(
   return { ...parts, trust, issuers };
 }
 
-async function openIssuer(
-  certs: CertsFolder,
-  files: { certificate: CertsFile; key: CertsFile },
-): Promise<Issuer> {
+/** One of the client CA's generations, with its key. */
+export async function openIssuer(certs: CertsFolder, generation: Generation): Promise<Issuer> {
+  const files = filesOf('client', generation);
   const pem = await certs.readText(files.certificate);
   const key = createPrivateKey(await certs.readText(files.key));
   return { facts: readCertificate(pem), signer: createSigner(pem, key) };
 }
 
 /** The issuing authority and, while a rotation lasts, the one before it. */
-export async function openIssuers(certs: CertsFolder): Promise<Issuer[]> {
+async function openIssuers(certs: CertsFolder): Promise<Issuer[]> {
   await completeExchange(certs, 'client');
-  const current = await openIssuer(certs, filesOf('client', 'current'));
+  const current = await openIssuer(certs, 'current');
   if (!(await isRotating(certs, 'client'))) return [current];
-  return [current, await openIssuer(certs, filesOf('client', 'previous'))];
+  return [current, await openIssuer(certs, 'previous')];
 }

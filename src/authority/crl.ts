@@ -59,12 +59,17 @@ async function waitForRoom(authority: Authority): Promise<void> {
   if (ahead > 0 && ahead <= CRL_BACKDATE_MS) await delay(ahead);
 }
 
+const isSame = (issuers: readonly Issuer[], trust: Trust): boolean =>
+  issuers.map((one) => one.facts.fingerprint).join() ===
+  trust.authorities.map((one) => one.fingerprint).join();
+
 /** The lists in force, the issuing authority's first, as certs/crl.pem and /crl.pem have them. */
 export const exportCrls = (trust: Trust): string => trust.crls.map((list) => list.pem).join('');
 
 /**
  * Issue the next list of every authority of ours, together with `change` in one transaction, and
- * take it into force: whoever subscribed has it when this resolves. Number and thisUpdate only
+ * take it into force: whoever subscribed has it when this resolves. The authorities that count are
+ * from then on those of `authority.issuers`. Number and thisUpdate only
  * ever grow. The file certs/crl.pem follows the catalog. Resolves with the issuing authority's.
  */
 export async function issueNextCrl(
@@ -84,16 +89,17 @@ export async function issueNextCrl(
       }
       return made;
     });
-    for (const [position, row] of rows.entries()) {
+    const made = rows.map((row, position) => {
       const { facts } = issuers[position] as Issuer;
-      trust.load({ ...readCrl(row.pem, facts), pem: row.pem }, facts.fingerprint);
-      const { number, next_update: nextUpdate } = row;
-      authority.log.info({
-        event: 'crl.issued',
-        authority: facts.subject.commonName,
-        number,
-        nextUpdate,
-      });
+      return { facts, list: { ...readCrl(row.pem, facts), pem: row.pem } };
+    });
+    if (isSame(issuers, trust)) {
+      for (const { facts, list } of made) trust.load(list, facts.fingerprint);
+    } else trust.replaceAuthorities(made);
+    for (const { facts, list } of made) {
+      const { number, nextUpdate } = list;
+      const name = facts.subject.commonName;
+      authority.log.info({ event: 'crl.issued', authority: name, number, nextUpdate });
     }
     await authority.certs.write('crl.pem', exportCrls(trust));
     await trust.settled();

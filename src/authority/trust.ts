@@ -28,7 +28,8 @@ export type Fault = 'revoked' | 'expired' | 'not yet valid' | 'not recorded';
 export type TrustChange =
   | { kind: 'certificate'; certificate: KnownCertificate }
   | { kind: 'list'; authority: string; list: CurrentCrl }
-  | { kind: 'authorities' };
+  | { kind: 'authorities' }
+  | { kind: 'server certificate' };
 
 /** May answer a promise: `settled` waits for it. */
 export type Listener = (change: TrustChange) => Promise<void> | void;
@@ -69,10 +70,19 @@ export class Trust {
     return this.#authorities;
   }
 
-  /** From now on these authorities count and no other; the lists of those that go are dropped. */
-  replaceAuthorities(authorities: readonly CertificateFacts[]): void {
-    this.#take(authorities);
+  /**
+   * From now on these authorities count and no other, each with its list: there is no moment in
+   * which one counts without.
+   */
+  replaceAuthorities(entries: readonly { facts: CertificateFacts; list: CurrentCrl }[]): void {
+    this.#take(entries.map((entry) => entry.facts));
+    for (const { facts, list } of entries) this.#lists.set(facts.fingerprint, list);
     this.#tell({ kind: 'authorities' });
+  }
+
+  /** Whether the certificates of this authority count now. */
+  counts(authority: string): boolean {
+    return this.#above.has(authority);
   }
 
   /** The list of the issuing authority. */
@@ -203,6 +213,12 @@ export class Trust {
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** The files of the server's certificate changed; resolves when it is the one that is shown. */
+  async announceServerCertificate(): Promise<void> {
+    this.#tell({ kind: 'server certificate' });
+    await this.settled();
   }
 
   #tell(change: TrustChange): void {

@@ -72,6 +72,52 @@ export async function markRevoked(
   return changed > 0;
 }
 
+/** Revokes every certificate of an authority; resolves with the serials that were not before. */
+export async function revokeAllOf(
+  sql: SqlExecutor,
+  authority: string,
+  revokedAt: string,
+  reason: string,
+): Promise<string[]> {
+  const rows = await sql.all<{ serial: string }>(
+    'SELECT serial FROM certificate WHERE authority = $1 AND revoked_at IS NULL',
+    authority,
+  );
+  await sql.run(
+    `UPDATE certificate SET revoked_at = $2, revocation_reason = $3
+     WHERE authority = $1 AND revoked_at IS NULL`,
+    authority,
+    revokedAt,
+    reason,
+  );
+  return rows.map((row) => row.serial);
+}
+
+/** Of the newest valid certificate of each name the one that ends first. */
+export function findNextToExpire(
+  sql: SqlExecutor,
+  now: string,
+): Promise<Pick<CertificateRow, 'name' | 'role' | 'not_before' | 'not_after'> | undefined> {
+  return sql.get(
+    `SELECT name, role, max(not_before) AS not_before, max(not_after) AS not_after
+     FROM certificate WHERE revoked_at IS NULL AND not_after > $1 AND role <> 'enrolment'
+     GROUP BY name, role ORDER BY 4, 1 LIMIT 1`,
+    now,
+  );
+}
+
+/** Who holds a valid certificate, and of which authority. */
+export function listHolders(
+  sql: SqlExecutor,
+  now: string,
+): Promise<Pick<CertificateRow, 'name' | 'role' | 'authority'>[]> {
+  return sql.all(
+    `SELECT DISTINCT name, role, authority FROM certificate
+     WHERE revoked_at IS NULL AND not_after > $1 AND role <> 'enrolment' ORDER BY name`,
+    now,
+  );
+}
+
 /** Gives the certificates that name no authority to this one. */
 export async function adoptCertificates(sql: SqlExecutor, authority: string): Promise<void> {
   await sql.run("UPDATE certificate SET authority = $1 WHERE authority = ''", authority);

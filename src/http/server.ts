@@ -201,11 +201,13 @@ export async function createGate(
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe((change) => {
     if (change.kind === 'certificate' && !change.certificate.revoked) return;
-    const cut = connections.cut(({ serial, authority }) => trust.isRevoked(serial, authority));
+    const cut = connections.cut(
+      ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
+    );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     if (change.kind === 'certificate') return;
     lapse.restart();
-    reload().catch((error: unknown) =>
+    return reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),
     );
   });

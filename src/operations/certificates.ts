@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { issueClientCertificate } from '../authority/issue.ts';
 import { MAX_CERTIFICATE_DAYS, ROLES } from '../authority/profiles.ts';
 import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
+import { readServerAuthorities } from '../authority/rotate.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
 import { listCertificates as queryCertificates } from '../catalog/certificates.ts';
 import { insertHost } from '../catalog/hosts.ts';
@@ -85,7 +86,7 @@ export const issueCertificate = defineOperation({
         added_at,
       });
     }
-    const ca = await parts.authority.certs.readText('server-ca.crt');
+    const ca = await readServerAuthorities(parts.authority.certs);
     return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
   },
 });

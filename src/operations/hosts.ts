@@ -1,6 +1,7 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
 import { checkName } from '../authority/profiles.ts';
+import { readServerAuthorities } from '../authority/rotate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
 import { deleteHost, findHost, insertHost, listHosts as queryHosts } from '../catalog/hosts.ts';
 import { listSuites } from '../catalog/suites.ts';
@@ -157,7 +158,7 @@ export const showHostApt = defineOperation({
       url: parts.url,
       suites,
       certificate: certificate.pem,
-      ca: await parts.authority.certs.readText('server-ca.crt'),
+      ca: await readServerAuthorities(parts.authority.certs),
       keyring: parts.repository.signingKeys.map((key) => exportKeyring(key).armored).join(''),
     };
     const root = input.root ?? '';

@@ -3,6 +3,7 @@
  */
 import type { z } from 'zod';
 import { listAudit } from './audit.ts';
+import { finishAuthority, listAuthorities, rotateAuthority } from './authorities.ts';
 import {
   issueCertificate,
   listCertificates,
@@ -31,6 +32,9 @@ export const OPERATIONS = {
   'certificate.show': showCertificate,
   'certificate.revoke': revokeCertificate,
   'certificate.test': testCertificate,
+  'authority.list': listAuthorities,
+  'authority.rotate': rotateAuthority,
+  'authority.finish': finishAuthority,
   'crl.show': showCrl,
   'crl.refresh': refreshCrl,
   'crl.export': exportCrl,

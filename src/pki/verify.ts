@@ -71,6 +71,11 @@ export function findParent(
   return typeof issuer === 'string' ? undefined : issuer;
 }
 
+/** Whether this very authority, and no other of its name, signed a certificate. */
+export function isIssuedBy(certificate: CertificateFacts, authority: CertificateFacts): boolean {
+  return typeof verifyChain(readParts(certificate.der), [authority]) !== 'string';
+}
+
 /** RFC 5280 section 6.1.3 (a) 1 and 4, against each authority of that name. */
 function verifyChain(
   parts: CertificateParts,

@@ -49,6 +49,13 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     path: (role) => ({ certificate: `victim-of-${role}` }),
     body: () => ({ reason: 'superseded' }),
   },
+  'authority.list': { roles: WATCHERS },
+  'authority.rotate': { roles: ADMIN, path: () => ({ authority: 'server' }), body: () => ({}) },
+  'authority.finish': {
+    roles: ADMIN,
+    path: () => ({ authority: 'server' }),
+    body: () => ({ force: true }),
+  },
   'crl.show': { roles: WATCHERS },
   'crl.refresh': { roles: ADMIN, body: () => ({}) },
   'crl.export': { roles: WATCHERS },

@@ -27,6 +27,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'certificate.show': ['observer', 'admin'],
   'certificate.revoke': ['admin'],
   'certificate.test': ['observer', 'admin'],
+  'authority.list': ['observer', 'admin'],
+  'authority.rotate': ['admin'],
+  'authority.finish': ['admin'],
   'crl.show': ['observer', 'admin'],
   'crl.refresh': ['admin'],
   'crl.export': ['observer', 'admin'],
@@ -53,6 +56,7 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
 /** The operations that change something. */
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
+  ...(['authority.rotate', 'authority.finish'] as const),
   ...(['suite.publish', 'package.add', 'host.add', 'host.remove'] as const),
 ];
 
@@ -72,6 +76,9 @@ beforeAll(async () => {
     'certificate.show': { certificate: 'web' },
     'certificate.revoke': { certificate: 'ci', reason: 'superseded' },
     'certificate.test': { pem },
+    'authority.list': {},
+    'authority.rotate': { authority: 'server' },
+    'authority.finish': { authority: 'server', force: true },
     'crl.show': {},
     'crl.refresh': {},
     'crl.export': {},
