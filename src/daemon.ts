@@ -8,6 +8,7 @@ import {
   findServerCertificateFault,
   issueServerCertificate,
 } from './authority/server-certificate.ts';
+import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import {
   initialiseDirectory,
@@ -86,6 +87,12 @@ async function recordHostNames(parts: OpenedParts): Promise<void> {
   }
 }
 
+/** A witness outside the catalog: who owns that could cut off its end and chain it anew. */
+async function logAuditHead({ authority, log }: OpenedParts): Promise<void> {
+  const { number, hash } = await findAuditHead(authority.catalog);
+  log.info({ event: 'audit.head', number, hash });
+}
+
 interface Chore {
   name: string;
   /** When it is due next, in milliseconds since the epoch. */
@@ -102,7 +109,10 @@ function listChores(parts: OpenedParts, gate: Gate): Chore[] {
     {
       name: 'crl.refresh',
       due: () => issuedAt() + parts.config.values['crl.refresh'],
-      run: () => issueNextCrl(authority),
+      run: async () => {
+        await issueNextCrl(authority);
+        await logAuditHead(parts);
+      },
     },
     {
       name: 'suite.sign',
@@ -194,6 +204,7 @@ async function prepare(parts: OpenedParts): Promise<void> {
   await renewServerCertificate(parts);
   await issueNextCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  await logAuditHead(parts);
 }
 
 /**
@@ -241,8 +252,9 @@ export async function startDaemon(
         gate.drain();
         log.info({ event: 'draining' });
         await Promise.all([stopChores(), drainServer(gate.server), drainServer(local)]);
-        gate.close();
+        await gate.close();
         health?.close();
+        await logAuditHead(parts);
         await parts.close();
         log.info({ event: 'stopped' });
       },

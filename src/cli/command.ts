@@ -134,7 +134,7 @@ function refuseEmptyWords(command: Command, words: readonly unknown[]): void {
 }
 
 /** Adds a command that works on a repository, here or over HTTP. */
-export function addLeaf(parent: Command, leaf: Leaf): void {
+export function addLeaf(parent: Command, leaf: Leaf): Command {
   const command = parent.command(leaf.usage).description(leaf.summary);
   leaf.options?.(command);
   addExample(addTargetOptions(command), leaf.example);
@@ -157,6 +157,25 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
       const shown = leaf.explain?.(error, options);
       if (!shown) throw error;
       print(shown, options.json);
+    }
+  });
+  return command;
+}
+
+/**
+ * Lets a command that does something of its own have verbs too: an option of theirs may stand
+ * before the verb as well, and what is none of theirs is refused there.
+ */
+export function allowVerbs(command: Command): void {
+  command.enablePositionalOptions().hook('preSubcommand', (_command, verb) => {
+    for (const option of command.options) {
+      const name = option.attributeName();
+      if (command.getOptionValueSource(name) !== 'cli') continue;
+      if (!verb.options.some((one) => one.attributeName() === name)) {
+        const why = `${verb.name()} does not take ${option.long}`;
+        throw new RefusalError('USAGE_INVALID', why);
+      }
+      verb.setOptionValueWithSource(name, command.getOptionValue(name), 'cli');
     }
   });
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { systemCode } from '../errors.ts';
+import { addAuditCommands } from './audit.ts';
 import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     .helpOption('--help', 'print help');
   addServeCommands(program);
   addStatusCommands(program);
+  addAuditCommands(program);
   addCertCommands(program);
   addCaCommands(program);
   addCrlCommands(program);

@@ -1,8 +1,8 @@
-/** `aptkeep status` and `aptkeep audit`. Floor 9. */
+/** `aptkeep status`. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
 import { renderCheck, renderUnknown } from './check.ts';
-import { addLeaf, parseCount } from './command.ts';
+import { addLeaf } from './command.ts';
 import { formatBytes, formatSpan, formatTime, paint, renderPairs, renderTable } from './table.ts';
 
 type Status = OutputOf<'status.show'>;
@@ -65,32 +65,5 @@ export function addStatusCommands(program: Command): void {
       return { json, text: renderStatus(json) };
     },
     explain: (error, options) => (options.check ? renderUnknown(error) : undefined),
-  });
-  addLeaf(program, {
-    usage: 'audit',
-    summary: 'who changed what, when and from where, newest first',
-    example: 'aptkeep audit --since 2026-11-01',
-    options: (command) =>
-      command
-        .option('--since <time>', 'from this ISO 8601 time on')
-        .option('--limit <n>', 'at most so many entries', parseCount),
-    run: async (performer, options) => {
-      const json = await performer.perform('audit.list', {
-        ...(options.since === undefined ? {} : { since: String(options.since) }),
-        ...(options.limit === undefined ? {} : { limit: Number(options.limit) }),
-      });
-      const rows = json.entries.map((entry) => [
-        formatTime(entry.at),
-        entry.actor,
-        entry.address ?? 'local',
-        entry.operation,
-        entry.outcome,
-        entry.detail || entry.subject,
-      ]);
-      return {
-        json,
-        text: renderTable(['TIME', 'WHO', 'FROM', 'OPERATION', 'OUTCOME', 'WHAT'], rows),
-      };
-    },
   });
 }

@@ -55,22 +55,32 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
   };
 }
 
-/**
- * Judge a request by its connection's certificate, from memory.
- * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
- *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
- */
-export function admit(presented: Presented, trust: Trust, now: number): void {
+/** Why a certificate of ours may not enter now, judged from memory; undefined where it may. */
+export function findRefusal(
+  presented: Presented,
+  trust: Trust,
+  now: number,
+): RefusalError | undefined {
   if (!trust.isFresh(now)) {
-    throw new RefusalError(
+    return new RefusalError(
       'CRL_STALE',
       'the revocation list is out of date; nobody is let in until `aptkeep crl refresh` on the server',
     );
   }
   const fault = trust.findFault(presented, now);
-  if (fault === undefined) return;
+  if (fault === undefined) return undefined;
   const detail = `the certificate of ${presented.commonName}, serial ${presented.serial}, is ${fault}`;
-  throw new RefusalError(FAULT_CODES[fault], detail);
+  return new RefusalError(FAULT_CODES[fault], detail);
+}
+
+/**
+ * Judge a request by its connection's certificate.
+ * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
+ *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
+ */
+export function admit(presented: Presented, trust: Trust, now: number): void {
+  const refusal = findRefusal(presented, trust, now);
+  if (refusal) throw refusal;
 }
 
 /** Who asks, as the catalog's record of the serial says; `admit` has passed before. */

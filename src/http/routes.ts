@@ -46,6 +46,7 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'host.apt': get('/v1/hosts/{host}/apt'),
   'host.remove': { method: 'DELETE', path: '/v1/hosts/{host}' },
   'audit.list': get('/v1/audit'),
+  'audit.verify': get('/v1/audit/verify'),
 };
 
 /** The keys in a path, in order. */

@@ -2,7 +2,7 @@
  * THE TABLE: every operation once. The command line and the HTTP API are its two faces. Floor 5.
  */
 import type { z } from 'zod';
-import { listAudit } from './audit.ts';
+import { listAudit, verifyAudit } from './audit.ts';
 import { finishAuthority, listAuthorities, rotateAuthority } from './authorities.ts';
 import {
   issueCertificate,
@@ -56,6 +56,7 @@ export const OPERATIONS = {
   'host.apt': showHostApt,
   'host.remove': removeHost,
   'audit.list': listAudit,
+  'audit.verify': verifyAudit,
 } as const;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyMigrations, migrate } from '../../src/catalog/migrate.ts';
-import type { Catalog } from '../../src/catalog/sql.ts';
+import type { Catalog, SqlExecutor } from '../../src/catalog/sql.ts';
 import { openSqlite } from '../../src/catalog/sqlite.ts';
 
 const NOW = new Date('2026-11-23T09:00:00.000Z');
@@ -77,6 +77,24 @@ describe('migrate', () => {
       { number: 1, applied_at: NOW.toISOString() },
       { number: 2, applied_at: LATER.toISOString() },
     ]);
+  });
+
+  it('runs what a statement cannot say in its place, in the same transaction', async () => {
+    const copy = async (sql: SqlExecutor): Promise<void> => {
+      for (const { a } of await sql.all<{ a: number }>('select a from one')) {
+        await sql.run('insert into two (a) values ($1)', a + 1);
+      }
+    };
+    const first = ['create table one (a bigint)', 'insert into one (a) values (1)'];
+    const second = ['create table two (a bigint)', copy];
+    const failing = async (): Promise<void> => {
+      throw new Error('no more');
+    };
+    const broken = applyMigrations(catalog, [first, [...second, failing]], NOW);
+    await expect(broken).rejects.toThrow('no more');
+    await expect(catalog.all('select * from two')).rejects.toThrow('two');
+    await applyMigrations(catalog, [first, second], LATER);
+    expect(await catalog.all('select * from two')).toEqual([{ a: 2 }]);
   });
 
   it('undoes a migration that fails, whole, and keeps those before it', async () => {

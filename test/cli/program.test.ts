@@ -22,7 +22,7 @@ describe('help', () => {
   it('has the nouns that are promised', () => {
     const words = commands.map((path) => path.join(' '));
     for (const promised of [
-      ...['init', 'serve', 'status', 'audit', 'publish', 'upload'],
+      ...['init', 'serve', 'status', 'audit', 'audit verify', 'audit export', 'publish', 'upload'],
       ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test'],
       ...['ca list', 'ca rotate'],
       ...['crl show', 'crl refresh', 'crl export', 'suite create', 'suite list', 'suite show'],
@@ -147,7 +147,7 @@ describe('the manual page', () => {
       const leaves = commands.some(
         (one) => one.length > path.length && path.every((word, at) => one[at] === word),
       );
-      if (!leaves) expect(stdout).toContain(path.join(' '));
+      if (!leaves || path.join(' ') === 'audit') expect(stdout).toContain(path.join(' '));
     }
   });
 });

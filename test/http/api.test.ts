@@ -79,6 +79,7 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'host.apt': { roles: ADMIN, path: () => ({ host: 'the-host' }) },
   'host.remove': { roles: ADMIN, path: (role) => ({ host: `gone-by-${role}` }) },
   'audit.list': { roles: WATCHERS },
+  'audit.verify': { roles: WATCHERS },
 };
 
 const data = join(createScratch('api'), 'data');

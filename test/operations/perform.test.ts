@@ -51,6 +51,7 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'host.apt': ['admin'],
   'host.remove': ['admin'],
   'audit.list': ['observer', 'admin'],
+  'audit.verify': ['observer', 'admin'],
 };
 
 /** The operations that change something. */
@@ -99,7 +100,8 @@ beforeAll(async () => {
     'host.show': { host: 'web' },
     'host.apt': { host: 'web', root: '/tmp/root', key: 'web.key' },
     'host.remove': { host: 'db' },
-    'audit.list': { since: '2021-05-14', limit: 10 },
+    'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
+    'audit.verify': { head: `0:${'0'.repeat(64)}` },
   };
 });
 afterAll(async () => {
@@ -162,6 +164,7 @@ describe('an operation that is allowed', () => {
       {
         ...{ number: expect.any(Number), at, actor, role, serial, address },
         ...{ operation: 'suite.publish', subject: 'stable', outcome: 'done', detail: '' },
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
     ]);
   });
@@ -249,6 +252,10 @@ describe('an input', () => {
     ['audit.list', { since: 'foo 12' }, 'since'],
     ['audit.list', { since: '2021-13-01' }, 'since'],
     ['audit.list', { limit: 0 }, 'limit'],
+    ['audit.list', { after: -1 }, 'after'],
+    ['audit.list', { after: 'all' }, 'after'],
+    ['audit.verify', { head: '12' }, 'head'],
+    ['audit.verify', { head: `12:${'g'.repeat(64)}` }, 'head'],
   ])('of %s like %j is refused, and what is wrong named', async (name, input, named) => {
     await expect(perform(site.parts, ACTORS.admin, name, input)).rejects.toMatchObject({
       code: 'INPUT_INVALID',
