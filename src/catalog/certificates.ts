@@ -1,12 +1,13 @@
 /** Questions about certificates, one function each. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** One issued certificate; times are ISO-8601 UTC, `suites` a JSON array or null for all. */
+/** One issued certificate; times are ISO-8601 UTC, `suites`, `packages` JSON or null for all. */
 export interface CertificateRow {
   serial: string;
   name: string;
   role: string;
   suites: string | null;
+  packages: string | null;
   not_before: string;
   not_after: string;
   fingerprint: string;
@@ -20,8 +21,8 @@ export interface CertificateRow {
 export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
   await sql.run(
     `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-       issued_at, issued_by, revoked_at, revocation_reason)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+       issued_at, issued_by, revoked_at, revocation_reason, packages)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     row.serial,
     row.name,
     row.role,
@@ -34,6 +35,7 @@ export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): 
     row.issued_by,
     row.revoked_at,
     row.revocation_reason,
+    row.packages,
   );
 }
 

@@ -1,12 +1,10 @@
 /** One screen: health, clocks, suites, load. Floor 5. */
 import { z } from 'zod';
 import { listCertificates } from '../catalog/certificates.ts';
-import { listSuites } from '../catalog/suites.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { readSuiteRow } from '../repository/suites.ts';
 import { describeSigningKeys } from './keys.ts';
 import { defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
-import { describeSuite, suiteDescription } from './suites.ts';
+import { describeSuites, suiteDescription } from './suites.ts';
 
 const clock = z.object({
   name: z.string(),
@@ -57,8 +55,14 @@ async function readCertificateClock(
   return readClock(name, since, until, parts.now(), CERTIFICATE_THRESHOLDS);
 }
 
-/** Every clock that must not run out, with how it stands; shown by status and metrics. */
-export async function readClocks(parts: Parts): Promise<Clock[]> {
+/**
+ * Every clock that must not run out, with how it stands; shown by status and metrics.
+ * @param mayRead whether the reader may know of a suite.
+ */
+export async function readClocks(
+  parts: Parts,
+  mayRead: (suite: string) => boolean = () => true,
+): Promise<Clock[]> {
   const now = parts.now();
   const { crl } = parts.authority.trust;
   const until = crl?.nextUpdate.getTime() ?? now;
@@ -76,6 +80,7 @@ export async function readClocks(parts: Parts): Promise<Clock[]> {
     clocks.push(readClock(name, Date.parse(key.created), expires, now, CERTIFICATE_THRESHOLDS));
   }
   for (const live of parts.repository.live.values()) {
+    if (!mayRead(live.suite)) continue;
     const name = `Valid-Until of ${live.suite}`;
     clocks.push(readClock(name, live.date, live.validUntil, now, VALIDITY_THRESHOLDS));
   }
@@ -104,15 +109,14 @@ export const showStatus = defineOperation({
       memoryBytes: z.number(),
     }),
   }),
-  async run(parts) {
+  async run(parts, _input, actor) {
     const now = parts.now();
-    const clocks = await readClocks(parts);
+    const clocks = await readClocks(parts, await parts.readers.findReadable(actor));
     const rows = await listCertificates(parts.authority.catalog);
     const revoked = rows.filter((row) => row.revoked_at !== null).length;
     const expired = rows.filter(
       (row) => row.revoked_at === null && Date.parse(row.not_after) <= now,
     ).length;
-    const suites = await listSuites(parts.repository.catalog);
     const { activity } = parts;
     return {
       health: clocks.reduce<'ok' | 'warning' | 'error'>(
@@ -123,7 +127,7 @@ export const showStatus = defineOperation({
       url: parts.url,
       time: new Date(now).toISOString(),
       clocks,
-      suites: await Promise.all(suites.map((row) => describeSuite(parts, readSuiteRow(row)))),
+      suites: await describeSuites(parts, actor),
       certificates: { valid: rows.length - revoked - expired, expired, revoked },
       load: {
         uptimeSeconds: Math.floor((now - activity.startedAt) / 1000),

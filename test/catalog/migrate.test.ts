@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyMigrations, migrate } from '../../src/catalog/migrate.ts';
+import { FIRST_STATEMENTS } from '../../src/catalog/migrations/0001-first.ts';
 import type { Catalog } from '../../src/catalog/sql.ts';
 import { openSqlite } from '../../src/catalog/sqlite.ts';
 
@@ -27,13 +28,16 @@ describe('migrate', () => {
     await migrate(catalog, NOW);
     const schema = await catalog.all('select * from sqlite_schema order by name');
     await migrate(catalog, LATER);
-    expect(await applied()).toEqual([{ number: 1, applied_at: NOW.toISOString() }]);
+    const rows = (await applied()) as { number: number; applied_at: string }[];
+    expect(rows.map(({ number }) => number)).toEqual(rows.map((_, index) => index + 1));
+    expect(new Set(rows.map((row) => row.applied_at))).toEqual(new Set([NOW.toISOString()]));
     expect(await catalog.all('select * from sqlite_schema order by name')).toEqual(schema);
   });
 
   it('makes it once also when two begin together', async () => {
     await Promise.all([migrate(catalog, NOW), migrate(catalog, NOW)]);
-    expect(await applied()).toHaveLength(1);
+    const numbers = ((await applied()) as { number: number }[]).map(({ number }) => number);
+    expect(new Set(numbers).size).toBe(numbers.length);
   });
 
   it('makes every table that was asked for', async () => {
@@ -42,12 +46,27 @@ describe('migrate', () => {
       "select name from sqlite_schema where type = 'table' order by name",
     );
     expect(tables.map(({ name }) => name)).toEqual(
-      ['audit', 'certificate', 'counter', 'crl', 'host', 'listing', 'migration', 'package'].concat([
+      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'listing'].concat([
+        'migration',
+        'package',
         'publication',
         'setting',
         'suite',
       ]),
     );
+  });
+
+  it('puts the hosts of an older catalog into a group that may read everything', async () => {
+    await applyMigrations(catalog, [FIRST_STATEMENTS], NOW);
+    await catalog.run("insert into host values ('web', 'default', $1)", NOW.toISOString());
+    await migrate(catalog, LATER);
+    const created_at = NOW.toISOString();
+    expect(
+      await catalog.all(
+        `select h.name, g.suites, g.created_at from host h
+         join host_group g on g.name = h.group_name`,
+      ),
+    ).toEqual([{ name: 'web', suites: null, created_at }]);
   });
 
   it('finds the current contents of a suite by an index', async () => {

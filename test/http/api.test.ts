@@ -70,7 +70,21 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'host.list': { roles: WATCHERS },
   'host.show': { roles: WATCHERS, path: () => ({ host: 'the-host' }) },
   'host.apt': { roles: ADMIN, path: () => ({ host: 'the-host' }) },
+  'host.set': {
+    roles: ADMIN,
+    path: () => ({ host: 'the-host' }),
+    body: () => ({ group: 'default' }),
+  },
   'host.remove': { roles: ADMIN, path: (role) => ({ host: `gone-by-${role}` }) },
+  'group.create': { roles: ADMIN, body: (role) => ({ group: `made-by-${role}` }) },
+  'group.list': { roles: WATCHERS },
+  'group.show': { roles: WATCHERS, path: () => ({ group: 'default' }) },
+  'group.set': {
+    roles: ADMIN,
+    path: () => ({ group: 'default' }),
+    body: (role) => ({ description: `set by ${role}` }),
+  },
+  'group.remove': { roles: ADMIN, path: (role) => ({ group: `gone-by-${role}` }) },
   'audit.list': { roles: WATCHERS },
 };
 
@@ -112,6 +126,7 @@ beforeAll(async () => {
     clients.set(role, await site.issue(`the-${role}`, role));
     await site.issue(`victim-of-${role}`, 'host');
     await site.perform('host.add', { host: `gone-by-${role}` });
+    await site.perform('group.create', { group: `gone-by-${role}` });
   }
   expect((await put(site, clientOf('uploader'), buildDeb('shown'))).status).toBe(201);
 });
@@ -136,7 +151,8 @@ describe('who may do what', () => {
     }
     expect(answer.status).toBe(403);
     expect(answer.type).toBe('application/problem+json');
-    expect(answer.body).toMatchObject({ status: 403, code: 'ROLE_FORBIDDEN' });
+    const detail = `${name} needs the role ${ATTEMPTS[name].roles.join(' or ')}; the-${role} is ${role}`;
+    expect(answer.body).toMatchObject({ status: 403, code: 'ROLE_FORBIDDEN', detail });
   });
 
   it('leaves the refused ones without effect', async () => {
