@@ -11,8 +11,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { ROUTES, type RoutedName } from '../../src/http/routes.ts';
 import { createScratch } from '../e2e/command.ts';
-import { buildDeb } from './packages.ts';
-import { createKeyAndRequest, type IssuedClient, put, type Site, startSite } from './start.ts';
+import { listFiles } from '../e2e/site.ts';
+import { buildDeb, buildForm } from './packages.ts';
+import {
+  ask,
+  createKeyAndRequest,
+  type IssuedClient,
+  put,
+  readCode,
+  type Site,
+  startSite,
+} from './start.ts';
 
 interface Attempt {
   /** Who may. */
@@ -164,6 +173,49 @@ describe('who may do what', () => {
     expect(names).not.toContain('gone-by-admin');
     const shown = await site.perform('certificate.show', { certificate: 'victim-of-uploader' });
     expect(shown.certificates.map((one) => one.status)).toEqual(['valid']);
+  });
+
+  /** Everything that is written down but who asked for it. */
+  async function dumpCatalog(): Promise<string> {
+    const { catalog } = site.parts.repository;
+    const tables = await catalog.all<{ name: string }>(
+      "select name from sqlite_schema where type = 'table' and name <> 'audit' order by name",
+    );
+    const rows = tables.map(({ name }) => catalog.all(`select * from ${name}`));
+    return JSON.stringify([await Promise.all(rows), await listFiles(join(data, 'pool'))]);
+  }
+
+  it.each(['host', 'observer'] as const)(
+    '%s changes nothing, whatever it asks for and wherever it uploads',
+    async (role) => {
+      const before = await dumpCatalog();
+      for (const name of Object.keys(ATTEMPTS) as RoutedName[]) await attempt(name, role);
+      for (const prefix of ['', '/v1']) {
+        for (const place of ['stable/x.deb', 'stable/main/x.deb']) {
+          const path = `${prefix}/upload/${place}`;
+          const body = buildDeb('by-a-reader');
+          const answer = await ask(site, clientOf(role), path, { method: 'PUT', body });
+          expect(JSON.parse(answer.text)).toMatchObject({
+            ...{ status: 403, code: 'ROLE_FORBIDDEN' },
+            detail: `package.add needs the role uploader or admin; the-${role} is ${role}`,
+          });
+        }
+        for (const place of ['stable', 'stable/main']) {
+          const { type, body } = buildForm([['package', buildDeb('by-a-reader')]]);
+          const headers = { 'Content-Type': type };
+          const question = { method: 'POST', body, headers };
+          const answer = await ask(site, clientOf(role), `${prefix}/upload/${place}`, question);
+          expect([answer.status, readCode(answer)]).toEqual([403, 'ROLE_FORBIDDEN']);
+        }
+      }
+      expect(await dumpCatalog()).toBe(before);
+    },
+  );
+
+  it('uploader changes nothing by any operation but the one that is its own', async () => {
+    const before = await dumpCatalog();
+    for (const name of Object.keys(ATTEMPTS) as RoutedName[]) await attempt(name, 'uploader');
+    expect(await dumpCatalog()).toBe(before);
   });
 
   it('is in the audit log, the refused attempts too', async () => {
