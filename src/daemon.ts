@@ -228,7 +228,7 @@ export async function startDaemon(
     await prepare(parts);
     const app = createApp(parts);
     const gate = await createGate(parts, (request, response, actor) => {
-      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response);
+      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response, actor);
       rememberActor(request, actor);
       app(request, response);
     });

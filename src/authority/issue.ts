@@ -20,13 +20,14 @@ import {
   type Role,
 } from './profiles.ts';
 
-/** `days` from now; `suites` limits an uploader, null or absent for all. */
+/** `days` from now; `suites` and `packages` limit an uploader, null or absent for all. */
 export interface IssueRequest {
   name: string;
   role: Role;
   csr: string;
   days?: number | undefined;
   suites?: readonly string[] | null | undefined;
+  packages?: readonly string[] | null | undefined;
   issuedBy: string;
 }
 
@@ -66,6 +67,7 @@ export async function issueClientCertificate(
     name,
     role: request.role,
     suites: request.suites ? JSON.stringify(request.suites) : null,
+    packages: request.packages ? JSON.stringify(request.packages) : null,
     not_before: facts.notBefore.toISOString(),
     not_after: facts.notAfter.toISOString(),
     fingerprint: facts.fingerprint,

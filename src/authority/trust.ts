@@ -121,6 +121,7 @@ export class Trust {
       role: row.role as Role,
       serial: row.serial,
       suites: row.suites === null ? null : (JSON.parse(row.suites) as string[]),
+      packages: row.packages === null ? null : (JSON.parse(row.packages) as string[]),
       fingerprint: row.fingerprint,
       notBefore: Date.parse(row.not_before),
       notAfter: Date.parse(row.not_after),

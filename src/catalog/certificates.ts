@@ -1,12 +1,13 @@
 /** Questions about certificates, one function each. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** One issued certificate; times are ISO-8601 UTC, `suites` a JSON array or null for all. */
+/** One issued certificate; times are ISO-8601 UTC, `suites`, `packages` JSON or null for all. */
 export interface CertificateRow {
   serial: string;
   name: string;
   role: string;
   suites: string | null;
+  packages: string | null;
   not_before: string;
   not_after: string;
   fingerprint: string;
@@ -22,8 +23,8 @@ export interface CertificateRow {
 export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
   await sql.run(
     `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-       issued_at, issued_by, revoked_at, revocation_reason, authority)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       issued_at, issued_by, revoked_at, revocation_reason, authority, packages)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     row.serial,
     row.name,
     row.role,
@@ -37,6 +38,7 @@ export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): 
     row.revoked_at,
     row.revocation_reason,
     row.authority,
+    row.packages,
   );
 }
 

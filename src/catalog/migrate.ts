@@ -5,6 +5,7 @@
  */
 import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
 import { AUDIT_HASH_STEPS } from './migrations/0002-audit-hash.ts';
+import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
@@ -15,6 +16,7 @@ export type MigrationStep = string | ((sql: SqlExecutor) => Promise<void>);
 const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   FIRST_STATEMENTS,
   AUDIT_HASH_STEPS,
+  GROUP_STATEMENTS,
   GENERATION_STATEMENTS,
 ];
 

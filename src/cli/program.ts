@@ -8,6 +8,7 @@ import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
+import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
 import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
@@ -44,6 +45,7 @@ export function createProgram(): Command {
   addPackageCommands(program);
   addKeyCommands(program);
   addHostCommands(program);
+  addGroupCommands(program);
   addCompletionCommand(program);
   addManualCommand(program);
   program.addHelpText(

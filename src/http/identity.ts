@@ -92,7 +92,7 @@ export function describeActor(
 ): Actor {
   const known = trust.identify(presented);
   if (!known) throw new RefusalError('CERTIFICATE_NOT_RECORDED', 'the certificate is not recorded');
-  const { name, role, serial, suites } = known;
+  const { name, role, serial, suites, packages } = known;
   const confirm = (): void => admit(presented, trust, now());
-  return { name, role, serial, suites, address: address ?? null, confirm };
+  return { name, role, serial, suites, packages, address: address ?? null, confirm };
 }

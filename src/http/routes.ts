@@ -44,7 +44,13 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'host.list': get('/v1/hosts'),
   'host.show': get('/v1/hosts/{host}'),
   'host.apt': get('/v1/hosts/{host}/apt'),
+  'host.set': post('/v1/hosts/{host}'),
   'host.remove': { method: 'DELETE', path: '/v1/hosts/{host}' },
+  'group.create': post('/v1/groups'),
+  'group.list': get('/v1/groups'),
+  'group.show': get('/v1/groups/{group}'),
+  'group.set': post('/v1/groups/{group}'),
+  'group.remove': { method: 'DELETE', path: '/v1/groups/{group}' },
   'audit.list': get('/v1/audit'),
   'audit.verify': get('/v1/audit/verify'),
 };

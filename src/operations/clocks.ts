@@ -56,12 +56,13 @@ async function readCertificateClock(parts: Parts, name: string, file: CertsFile)
   return readFactsClock(name, facts, parts.now());
 }
 
-function readListClocks({ authority: { trust } }: Parts, now: number): Clock[] {
+function readListClocks({ authority: { trust, crlLifetime } }: Parts, now: number): Clock[] {
   const [first, ...others] = trust.authorities;
   const read = (name: string, fingerprint: string): Clock => {
     const list = trust.listOf(fingerprint);
-    const [since, until] = [list?.thisUpdate.getTime() ?? 0, list?.nextUpdate.getTime() ?? 0];
-    return readClock(name, since, until, now, CRL_THRESHOLDS);
+    const until = list?.nextUpdate.getTime() ?? now;
+    // thisUpdate is backdated; the life of a list of ours is counted from its issue.
+    return readClock(name, until - crlLifetime, until, now, CRL_THRESHOLDS);
   };
   return [
     read('revocation list', first?.fingerprint ?? ''),
@@ -78,8 +79,14 @@ async function readClientClocks(parts: Parts, now: number): Promise<Clock[]> {
   return [readClock(name, since, until, now, CERTIFICATE_THRESHOLDS)];
 }
 
-/** Every clock, with how it stands. */
-export async function readClocks(parts: Parts): Promise<Clock[]> {
+/**
+ * Every clock, with how it stands.
+ * @param mayRead whether the reader may know of a suite.
+ */
+export async function readClocks(
+  parts: Parts,
+  mayRead: (suite: string) => boolean = () => true,
+): Promise<Clock[]> {
   const now = parts.now();
   const clocks = [
     ...readListClocks(parts, now),
@@ -94,6 +101,7 @@ export async function readClocks(parts: Parts): Promise<Clock[]> {
     clocks.push(readClock(name, Date.parse(key.created), expires, now, CERTIFICATE_THRESHOLDS));
   }
   for (const live of parts.repository.live.values()) {
+    if (!mayRead(live.suite)) continue;
     const name = `Valid-Until of ${live.suite}`;
     clocks.push(readClock(name, live.date, live.validUntil, now, VALIDITY_THRESHOLDS));
   }

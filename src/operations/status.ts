@@ -1,11 +1,9 @@
 /** One screen: health, clocks, suites, load. Floor 5. */
 import { z } from 'zod';
 import { listCertificates } from '../catalog/certificates.ts';
-import { listSuites } from '../catalog/suites.ts';
-import { readSuiteRow } from '../repository/suites.ts';
 import { clock, readClocks, severity } from './clocks.ts';
 import { defineOperation, REPOSITORY_READERS } from './operation.ts';
-import { describeSuite, suiteDescription } from './suites.ts';
+import { describeSuites, suiteDescription } from './suites.ts';
 
 export const showStatus = defineOperation({
   summary: 'Health, clocks, suites and load on one screen',
@@ -29,15 +27,14 @@ export const showStatus = defineOperation({
       memoryBytes: z.number(),
     }),
   }),
-  async run(parts) {
+  async run(parts, _input, actor) {
     const now = parts.now();
-    const clocks = await readClocks(parts);
+    const clocks = await readClocks(parts, await parts.readers.findReadable(actor));
     const rows = await listCertificates(parts.authority.catalog);
     const revoked = rows.filter((row) => row.revoked_at !== null).length;
     const expired = rows.filter(
       (row) => row.revoked_at === null && Date.parse(row.not_after) <= now,
     ).length;
-    const suites = await listSuites(parts.repository.catalog);
     const { activity } = parts;
     return {
       health: clocks.reduce<'ok' | 'warning' | 'error'>(
@@ -48,7 +45,7 @@ export const showStatus = defineOperation({
       url: parts.url,
       time: new Date(now).toISOString(),
       clocks,
-      suites: await Promise.all(suites.map((row) => describeSuite(parts, readSuiteRow(row)))),
+      suites: await describeSuites(parts, actor),
       certificates: { valid: rows.length - revoked - expired, expired, revoked },
       load: {
         uptimeSeconds: Math.floor((now - activity.startedAt) / 1000),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyMigrations, migrate } from '../../src/catalog/migrate.ts';
+import { FIRST_STATEMENTS } from '../../src/catalog/migrations/0001-first.ts';
 import type { Catalog, SqlExecutor } from '../../src/catalog/sql.ts';
 import { openSqlite } from '../../src/catalog/sqlite.ts';
 
@@ -48,12 +49,27 @@ describe('migrate', () => {
       "select name from sqlite_schema where type = 'table' order by name",
     );
     expect(tables.map(({ name }) => name)).toEqual(
-      ['audit', 'certificate', 'counter', 'crl', 'host', 'listing', 'migration', 'package'].concat([
+      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'listing'].concat([
+        'migration',
+        'package',
         'publication',
         'setting',
         'suite',
       ]),
     );
+  });
+
+  it('puts the hosts of an older catalog into a group that may read everything', async () => {
+    await applyMigrations(catalog, [FIRST_STATEMENTS], NOW);
+    await catalog.run("insert into host values ('web', 'default', $1)", NOW.toISOString());
+    await migrate(catalog, LATER);
+    const created_at = NOW.toISOString();
+    expect(
+      await catalog.all(
+        `select h.name, g.suites, g.created_at from host h
+         join host_group g on g.name = h.group_name`,
+      ),
+    ).toEqual([{ name: 'web', suites: null, created_at }]);
   });
 
   it('finds the current contents of a suite by an index', async () => {
