@@ -6,6 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RefusalError, systemCode } from '../errors.ts';
+import { checkExposure } from './exposure.ts';
+import type { KeyAccess } from './key-access.ts';
+import { finishReplacing, replaceTogether } from './replacement.ts';
 
 /** File -> mode. What is not secret may be read by a web server or a person beside us. */
 const MODES = {
@@ -23,22 +26,42 @@ const MODES = {
 
 export type CertsFile = keyof typeof MODES;
 
+/** What is secret of them: keys.ts reads and writes these. */
+export type KeyFile = {
+  [File in CertsFile]: (typeof MODES)[File] extends 0o600 ? File : never;
+}[CertsFile];
+
+/** Every file that holds a key, whether it is there or not. */
+export const KEY_FILES = (Object.keys(MODES) as CertsFile[]).filter(
+  (file): file is KeyFile => MODES[file] === 0o600,
+);
+
 /** The folder certs/ of one data directory. */
 export interface CertsFolder {
+  /** How its keys are opened. */
+  readonly access: KeyAccess;
   path(file: CertsFile): string;
   /** @throws RefusalError NOT_INITIALISED where the file is missing. */
   readText(file: CertsFile): Promise<string>;
   exists(file: CertsFile): Promise<boolean>;
   write(file: CertsFile, content: string | Uint8Array): Promise<void>;
+  /** All of these files or none, whenever the machine dies. */
+  writeTogether(contents: ReadonlyMap<CertsFile, string>): Promise<void>;
 }
 
-/** Opens certs/ below a data directory, creating the folder. */
-export async function openCertsFolder(data: string): Promise<CertsFolder> {
+/**
+ * Opens certs/ below a data directory that is locked, creating the folder.
+ * @throws RefusalError KEY_EXPOSED
+ */
+export async function openCertsFolder(data: string, access: KeyAccess): Promise<CertsFolder> {
   const root = join(data, 'certs');
+  await checkExposure(root);
   await mkdir(root, { recursive: true, mode: 0o700 });
   await chmod(root, 0o700);
+  await finishReplacing(root);
   const path = (file: CertsFile): string => join(root, file);
   return {
+    access,
     path,
     async readText(file) {
       try {
@@ -73,5 +96,10 @@ export async function openCertsFolder(data: string): Promise<CertsFolder> {
         throw error;
       }
     },
+    writeTogether: (contents) =>
+      replaceTogether(
+        root,
+        [...contents].map(([name, content]) => ({ name, content, mode: MODES[name] })),
+      ),
   };
 }

@@ -1,9 +1,9 @@
 /** The first day: two self-signed CAs that share nothing, in an empty certs/ folder. Floor 3. */
 import { randomBytes } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
-import { createAuthority } from '../pki/certificate.ts';
-import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { createAuthorityWith } from '../pki/certificate.ts';
 import { createSerial } from '../pki/serial.ts';
+import { prepareAuthorityKey } from './authority-keys.ts';
 import type { CertsFile, CertsFolder } from './files.ts';
 import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
 
@@ -29,15 +29,14 @@ export async function createAuthorities(
   now: number,
 ): Promise<void> {
   for (const kind of ['client', 'server'] as const) {
-    const key = generatePrivateKey();
-    const pem = createAuthority(
+    const key = await prepareAuthorityKey(certs, kind);
+    const pem = await createAuthorityWith(
       key,
       // Cut before the kind: the two CAs must never share a name.
       { commonName: `${organisation.slice(0, 48)} ${kind} CA 1`, organization: organisation },
       createSerial(randomBytes(16)),
       { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
     );
-    await certs.write(`${kind}-ca.key`, encodePrivateKey(key));
     await certs.write(`${kind}-ca.crt`, pem);
   }
 }

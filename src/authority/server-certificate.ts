@@ -1,11 +1,12 @@
 /** The server's own certificate: from the server CA, renewed by itself from two thirds of its life. Floor 3. */
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
-import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
-import { createSigner } from '../pki/signer.ts';
+import { openSigner } from './authority-keys.ts';
 import type { CertsFolder } from './files.ts';
+import { readPrivateKey, writePrivateKey } from './keys.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
 
 /**
@@ -18,10 +19,7 @@ export async function issueServerCertificate(
   now: number,
 ): Promise<void> {
   const key = generatePrivateKey();
-  const signer = createSigner(
-    await certs.readText('server-ca.crt'),
-    createPrivateKey(await certs.readText('server-ca.key')),
-  );
+  const signer = await openSigner(certs, 'server');
   const pem = await issueCertificate(signer, {
     publicKey: createPublicKey(key),
     subject: { commonName: (names[0] ?? 'localhost').slice(0, 64) },
@@ -31,7 +29,7 @@ export async function issueServerCertificate(
     profile: { kind: 'server', names: [...names] },
   });
   // The certificate names the key: a crash between the two is seen at start, and both made again.
-  await certs.write('server.key', encodePrivateKey(key));
+  await writePrivateKey(certs, 'server.key', key);
   await certs.write('server.crt', pem);
 }
 
@@ -51,7 +49,7 @@ export async function findServerCertificateFault(
     return { why: 'missing', serves: false };
   }
   const facts = readCertificate(await certs.readText('server.crt'));
-  const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
+  const key = createPublicKey(await readPrivateKey(certs, 'server.key'));
   if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
   const serves = now < facts.notAfter.getTime();
   const lacking = names.find((name) => !coversName(facts, name));

@@ -6,8 +6,10 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { readPrivateKey } from '../authority/keys.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
+import { encodePrivateKey } from '../pki/key.ts';
 import { Connections } from './connections.ts';
 import { admit, describeActor, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
@@ -41,7 +43,7 @@ export interface Gate {
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
   const { certs, trust } = parts.authority;
-  const key = await certs.readText('server.key');
+  const key = encodePrivateKey(await readPrivateKey(certs, 'server.key'));
   const cert = await certs.readText('server.crt');
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crl?.pem;

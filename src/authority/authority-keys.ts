@@ -1,0 +1,74 @@
+/** What the two CAs sign with: a key in certs/, or one outside that a command reaches. Floor 3. */
+import { createPublicKey } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { runCommand } from '../command.ts';
+import { RefusalError, systemCode } from '../errors.ts';
+import { readCertificate } from '../pki/certificate.ts';
+import { generatePrivateKey } from '../pki/key.ts';
+import {
+  type AuthorityKey,
+  createSignerWith,
+  holdAuthorityKey,
+  reachAuthorityKey,
+  type Signer,
+} from '../pki/signer.ts';
+import type { CertsFolder } from './files.ts';
+import { findCommand } from './key-access.ts';
+import { readPrivateKey, writePrivateKey } from './keys.ts';
+
+export type AuthorityKind = 'client' | 'server';
+
+const SETTING = { client: 'signer.clientCa', server: 'signer.serverCa' } as const;
+
+/**
+ * The signer of the CA in certs/KIND-ca.crt.
+ * @throws RefusalError NOT_INITIALISED, KEY_LOCKED, KEY_UNACCEPTABLE
+ */
+export async function openSigner(certs: CertsFolder, kind: AuthorityKind): Promise<Signer> {
+  const certificate = await certs.readText(`${kind}-ca.crt`);
+  const command = findCommand(certs.access, SETTING[kind]);
+  const key = command
+    ? reachAuthorityKey(readCertificate(certificate).publicKey, (bytes) =>
+        runCommand(command, bytes),
+      )
+    : holdAuthorityKey(await readPrivateKey(certs, `${kind}-ca.key`));
+  return createSignerWith(certificate, key);
+}
+
+/**
+ * The key of a CA that is about to be made: a new one, written to certs/, or the one outside.
+ * @throws RefusalError CONFIG_INVALID where the public key of one outside is not known
+ */
+export async function prepareAuthorityKey(
+  certs: CertsFolder,
+  kind: AuthorityKind,
+): Promise<AuthorityKey> {
+  const command = findCommand(certs.access, SETTING[kind]);
+  if (command === undefined) {
+    const key = generatePrivateKey();
+    await writePrivateKey(certs, `${kind}-ca.key`, key);
+    return holdAuthorityKey(key);
+  }
+  const setting = `${SETTING[kind]}PublicKey` as const;
+  const path = certs.access.values[setting];
+  if (path === null) {
+    throw new RefusalError(
+      'CONFIG_INVALID',
+      `${setting}: init needs the public key of ${command.name}`,
+    );
+  }
+  const pem = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new RefusalError(
+      'CONFIG_INVALID',
+      `${setting}: ${path} cannot be read (${systemCode(error)})`,
+    );
+  });
+  if (pem.includes('PRIVATE KEY')) {
+    throw new RefusalError('CONFIG_INVALID', `${setting}: ${path} holds a private key`);
+  }
+  try {
+    return reachAuthorityKey(createPublicKey(pem), (bytes) => runCommand(command, bytes));
+  } catch {
+    throw new RefusalError('CONFIG_INVALID', `${setting}: ${path} holds no public key in PEM`);
+  }
+}
