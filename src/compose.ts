@@ -9,7 +9,7 @@ import { createSigningKeys, openSigningKeys } from './authority/archive-keys.ts'
 import { type Authority, openAuthority } from './authority/authority.ts';
 import { issueNextCrl } from './authority/crl.ts';
 import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
-import { openCerts } from './authority/keys.ts';
+import { openCerts, openCertsToFill } from './authority/keys.ts';
 import { issueServerCertificate } from './authority/server-certificate.ts';
 import { lockDirectory } from './catalog/lock-file.ts';
 import { migrate } from './catalog/migrate.ts';
@@ -231,7 +231,7 @@ export async function initialiseDirectory(
         'this data directory holds a repository already; nothing was changed',
       );
     }
-    const certs = await openCerts(config, log);
+    const certs = await openCertsToFill(config, log);
     if (state === undefined) await checkCertsEmpty(certs);
     await resetCatalog(catalog);
     await createAuthorities(certs, config.values.name, now());

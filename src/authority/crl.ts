@@ -6,8 +6,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { listRevoked } from '../catalog/certificates.ts';
 import { type CrlRow, findLatestCrl, insertCrl } from '../catalog/crls.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
+import { RefusalError } from '../errors.ts';
 import { issueCrl, type RevocationReason, readCrl } from '../pki/crl.ts';
 import type { Authority } from './authority.ts';
+import { findCommand } from './key-access.ts';
 
 /** thisUpdate lies this far back: a host's or a proxy's clock may run behind ours. */
 const CRL_BACKDATE_MS = 300_000;
@@ -53,9 +55,44 @@ async function waitForRoom(authority: Authority): Promise<void> {
   if (ahead > 0 && ahead <= CRL_BACKDATE_MS) await delay(ahead);
 }
 
+/** The change and the list that says so, in one transaction. */
+function recordWithList(
+  { catalog }: Authority,
+  change: (sql: SqlExecutor) => Promise<void>,
+  prepare: (sql: SqlExecutor) => Promise<CrlRow>,
+): Promise<CrlRow> {
+  return catalog.transaction(async (sql) => {
+    await change(sql);
+    const next = await prepare(sql);
+    await insertCrl(sql, next);
+    return next;
+  });
+}
+
+/**
+ * The change first and then the list: a signer outside may be slow or fail. No transaction waits
+ * for it, and what is revoked is refused here from the moment of the change.
+ */
+async function recordBeforeList(
+  { catalog, trust, now }: Authority,
+  change: (sql: SqlExecutor) => Promise<void>,
+  prepare: (sql: SqlExecutor) => Promise<CrlRow>,
+): Promise<CrlRow> {
+  await catalog.transaction(change);
+  trust.listOwed = true;
+  const revoked = await listRevoked(catalog, iso(now() - CRL_KEEP_LAPSED_MS));
+  trust.refuse(revoked.map((row) => row.serial));
+  const next = await prepare(catalog);
+  await catalog.transaction((sql) => insertCrl(sql, next));
+  trust.listOwed = false;
+  return next;
+}
+
 /**
  * Issue the next list, together with `change` in one transaction, and take it into force.
  * Number and thisUpdate only ever grow. The file certs/crl.pem follows the catalog.
+ * @throws RefusalError SIGNER_FAILED: the change holds, the old list stays in force, and the trust
+ *   knows that a list is owed.
  */
 export async function issueNextCrl(
   authority: Authority,
@@ -63,12 +100,9 @@ export async function issueNextCrl(
 ): Promise<CrlRow> {
   return authority.catalog.lock('crl', async () => {
     await waitForRoom(authority);
-    const row = await authority.catalog.transaction(async (sql) => {
-      await change(sql);
-      const next = await prepareCrl(authority, sql);
-      await insertCrl(sql, next);
-      return next;
-    });
+    const isOutside = findCommand(authority.certs.access, 'signer.clientCa') !== undefined;
+    const record = isOutside ? recordBeforeList : recordWithList;
+    const row = await record(authority, change, (sql) => prepareCrl(authority, sql));
     const [issuer] = authority.trust.authorities;
     if (!issuer) throw new Error('the authority has no certificate of its own');
     authority.trust.load({ ...readCrl(row.pem, issuer), pem: row.pem });
@@ -76,4 +110,15 @@ export async function issueNextCrl(
     authority.log.info({ event: 'crl.issued', number: row.number, nextUpdate: row.next_update });
     return row;
   });
+}
+
+/** The list of a start. A signer that is not ready yet is asked again by the timer. */
+export async function issueFirstCrl(authority: Authority): Promise<void> {
+  try {
+    await issueNextCrl(authority);
+  } catch (error) {
+    const hasList = authority.trust.crl !== undefined;
+    if (!hasList || !(error instanceof RefusalError) || error.code !== 'SIGNER_FAILED') throw error;
+    authority.log.error({ event: 'crl not issued', why: error.message });
+  }
 }

@@ -124,9 +124,28 @@ export async function isEncryptedAtRest(
   return !key.isDecrypted();
 }
 
+/** The text of a key under a passphrase, which is known to open it again. */
+async function renderAnew(
+  certs: CertsFolder,
+  file: KeyFile,
+  passphrase: Passphrase | undefined,
+): Promise<string> {
+  const word = passphrase?.secret.reveal();
+  if (isOpenPgp(file)) {
+    const text = await renderSecretKey(await readSecretKey(certs, file), passphrase);
+    const read = await readSigningKey(text);
+    if (word !== undefined) await decryptSigningKey(read, word);
+    return text;
+  }
+  const key = await readPrivateKey(certs, file);
+  const text = await renderPrivateKey(key, passphrase);
+  if (!decryptPrivateKey(text, word).equals(key)) throw refuseUnread(file);
+  return text;
+}
+
 /**
  * Put keys under another passphrase, or under none: all of these files or none of them.
- * @returns the files.
+ * @throws RefusalError KEY_LOCKED, KEY_UNACCEPTABLE, and then nothing was changed
  */
 export async function encryptKeysAnew(
   certs: CertsFolder,
@@ -135,10 +154,7 @@ export async function encryptKeysAnew(
 ): Promise<void> {
   const contents = new Map<KeyFile, string>();
   for (const file of files) {
-    const text = isOpenPgp(file)
-      ? await renderSecretKey(await readSecretKey(certs, file), passphrase)
-      : await renderPrivateKey(await readPrivateKey(certs, file), passphrase);
-    contents.set(file, text);
+    contents.set(file, await renderAnew(certs, file, passphrase));
   }
   await certs.writeTogether(contents);
 }
@@ -177,12 +193,16 @@ export async function settleKeysAtRest(certs: CertsFolder): Promise<void> {
 const openKey = (certs: CertsFolder, file: KeyFile): Promise<unknown> =>
   isOpenPgp(file) ? readSecretKey(certs, file) : readPrivateKey(certs, file);
 
+/** Opens certs/ of a data directory that is locked, for keys that are yet to be made. */
+export const openCertsToFill = async (config: Config, log: Logger): Promise<CertsFolder> =>
+  openCertsFolder(config.data, await readKeyAccess(config, log));
+
 /**
  * Opens certs/ of a data directory that is locked, with its keys in the state that is configured.
  * @throws RefusalError KEY_EXPOSED, KEY_LOCKED, CONFIG_INVALID
  */
 export async function openCerts(config: Config, log: Logger): Promise<CertsFolder> {
-  const certs = await openCertsFolder(config.data, await readKeyAccess(config, log));
+  const certs = await openCertsToFill(config, log);
   await settleKeysAtRest(certs);
   return certs;
 }

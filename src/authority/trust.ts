@@ -28,6 +28,8 @@ export class Trust {
   readonly #known = new Map<string, KnownCertificate>();
   readonly #listeners = new Set<Listener>();
   #crl: CurrentCrl | undefined;
+  /** There is a revocation that no list names yet, because its signer failed. */
+  listOwed = false;
   readonly authorities: readonly CertificateFacts[];
 
   constructor(authorities: readonly CertificateFacts[]) {
@@ -68,6 +70,12 @@ export class Trust {
   forget(serial: string): void {
     const known = this.#known.get(serial);
     if (known) known.revoked = true;
+  }
+
+  /** Refuses these serials from this moment on and tells the listeners, whatever the list says. */
+  refuse(serials: Iterable<string>): void {
+    for (const serial of serials) this.forget(serial);
+    for (const listener of this.#listeners) listener();
   }
 
   find(serial: string): KnownCertificate | undefined {
