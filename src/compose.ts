@@ -5,10 +5,11 @@
 import { access, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { createSigningKeys, openSigningKeys } from './authority/archive-keys.ts';
 import { type Authority, openAuthority } from './authority/authority.ts';
 import { issueNextCrl } from './authority/crl.ts';
-import { openCertsFolder } from './authority/files.ts';
 import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
+import { openCerts, openCertsToFill } from './authority/keys.ts';
 import { issueServerCertificate } from './authority/server-certificate.ts';
 import { lockDirectory } from './catalog/lock-file.ts';
 import { migrate } from './catalog/migrate.ts';
@@ -28,7 +29,7 @@ import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
 import { isHostName } from './settings.ts';
-import { exportKeyring, generateSigningKey, readSigningKey } from './signing/key.ts';
+import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
 
 /** How long a local command waits for another one on the same data directory. */
@@ -112,7 +113,7 @@ const refuseEmpty = (): RefusalError =>
 async function openRepository(
   config: Config,
   catalog: Catalog,
-  armoredKey: string,
+  signingKeys: readonly SigningKey[],
   shared: { now: () => number; log: Logger },
 ): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
@@ -122,7 +123,7 @@ async function openRepository(
     catalog,
     storage,
     staging: join(config.data, 'pool', '.staging'),
-    signingKeys: [await readSigningKey(armoredKey)],
+    signingKeys,
     indexes: new Indexes(catalog, storage),
     live: await loadLivePublications(catalog),
   };
@@ -151,11 +152,11 @@ export async function openParts(
   try {
     const { catalog } = ground;
     if ((await readSetting(catalog, 'initialised')) !== 'done') throw refuseEmpty();
-    const certs = await openCertsFolder(config.data);
+    const certs = await openCerts(config, log);
     const crlLifetime = config.values['crl.lifetime'];
     const authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
-    const armoredKey = await certs.readText('archive-key.asc');
-    const repository = await openRepository(config, catalog, armoredKey, { now, log });
+    const signingKeys = await openSigningKeys(certs);
+    const repository = await openRepository(config, catalog, signingKeys, { now, log });
     const recorded = await readRecordedNames(catalog);
     return {
       config,
@@ -193,9 +194,9 @@ async function createFirstSuite(
   config: Config,
   catalog: Catalog,
   shared: { now: () => number; log: Logger },
-  armoredKey: string,
+  signingKeys: readonly SigningKey[],
 ): Promise<void> {
-  const repository = await openRepository(config, catalog, armoredKey, shared);
+  const repository = await openRepository(config, catalog, signingKeys, shared);
   try {
     await createSuite(repository, {
       name: 'stable',
@@ -234,23 +235,17 @@ export async function initialiseDirectory(
         'this data directory holds a repository already; nothing was changed',
       );
     }
-    const certs = await openCertsFolder(config.data);
+    const certs = await openCertsToFill(config, log);
     if (state === undefined) await checkCertsEmpty(certs);
     await resetCatalog(catalog);
     await createAuthorities(certs, config.values.name, now());
     await issueServerCertificate(certs, listServerNames(config, []), now());
-    const armoredKey = await generateSigningKey(
-      config.values.name,
-      new Date(now() - KEY_BACKDATE_MS),
-    );
-    await certs.write('archive-key.asc', armoredKey);
-    const keyring = exportKeyring(await readSigningKey(armoredKey));
-    await certs.write('archive-keyring.gpg', keyring.binary);
-    await certs.write('archive-keyring.asc', keyring.armored);
+    const created = new Date(now() - KEY_BACKDATE_MS);
+    const signingKeys = await createSigningKeys(certs, config.values.name, created);
     const crlLifetime = config.values['crl.lifetime'];
     const authority: Authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
     await issueNextCrl(authority);
-    await createFirstSuite(config, catalog, { now, log }, armoredKey);
+    await createFirstSuite(config, catalog, { now, log }, signingKeys);
     await catalog.transaction(async (sql) => {
       await writeSetting(sql, 'organisation', config.values.name);
       await writeSetting(sql, 'host_names', JSON.stringify(config.values.hostname));

@@ -3,7 +3,7 @@
  * Floor 8.
  */
 import type { Server } from 'node:net';
-import { issueNextCrl } from './authority/crl.ts';
+import { issueFirstCrl, issueNextCrl } from './authority/crl.ts';
 import {
   findServerCertificateFault,
   issueServerCertificate,
@@ -108,7 +108,7 @@ function listChores(parts: OpenedParts, gate: Gate): Chore[] {
   return [
     {
       name: 'crl.refresh',
-      due: () => issuedAt() + parts.config.values['crl.refresh'],
+      due: () => (authority.trust.listOwed ? 0 : issuedAt() + parts.config.values['crl.refresh']),
       run: async () => {
         await issueNextCrl(authority);
         await logAuditHead(parts);
@@ -202,7 +202,7 @@ function drainServer(server: {
 async function prepare(parts: OpenedParts): Promise<void> {
   await recordHostNames(parts);
   await renewServerCertificate(parts);
-  await issueNextCrl(parts.authority);
+  await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
   await logAuditHead(parts);
 }

@@ -47,6 +47,10 @@ export const REFUSALS = {
   SPACE_EXHAUSTED: 'No room left',
   SERVER_UNREACHABLE: 'Server not reached',
   FILE_UNREADABLE: 'File not readable',
+  KEY_EXPOSED: 'Key open to others',
+  KEY_LOCKED: 'Key not unlocked',
+  KEY_ELSEWHERE: 'Key held elsewhere',
+  SIGNER_FAILED: 'Signer failed',
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;

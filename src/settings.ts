@@ -3,7 +3,9 @@
  * truth for defaults, for the documentation and for `aptkeep config show`. Floor 1.
  */
 import { isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
 import type { LogLevel } from './log.ts';
+import { Secret } from './secret.ts';
 
 export interface Address {
   host: string;
@@ -19,6 +21,8 @@ interface Notation<Value> {
 interface Setting<Value> extends Notation<Value> {
   fallback: string;
   purpose: string;
+  /** Comes from the environment alone, and is never shown. */
+  secret?: boolean;
 }
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -96,6 +100,34 @@ const hostNames: Notation<string[]> = {
   },
 };
 
+const path: Notation<string | null> = {
+  allowed: 'the absolute path of a file',
+  parse: (value) =>
+    value === '' ? null : isAbsolute(value) && !/\p{Cc}/u.test(value) ? value : undefined,
+};
+
+const command: Notation<string | null> = {
+  allowed: 'a shell command of one line',
+  parse: (value) =>
+    value.trim() === '' ? null : /^[^\p{Cc}]{1,4096}$/u.test(value) ? value : undefined,
+};
+
+/** At most what OpenSSL takes. Empty is the same as not given; where it was given, that is refused. */
+const passphrase: Notation<Secret | null> = {
+  allowed: 'one line of 1 to 1023 bytes',
+  parse: (value) => {
+    const [line = ''] = value.split(/\r?\n/, 1);
+    if (value === '') return null;
+    return line !== '' && Buffer.byteLength(line) < 1024 && !/[\0\ufffd]/.test(line)
+      ? new Secret(line)
+      : undefined;
+  },
+};
+
+/** The passphrase in the first line of a text; undefined where there is none. */
+export const parsePassphrase = (value: string): Secret | undefined =>
+  passphrase.parse(value) ?? undefined;
+
 const setting = <Value>(
   notation: Notation<Value>,
   fallback: string,
@@ -134,6 +166,41 @@ export const SETTINGS = {
     optionalAddress,
     '127.0.0.1:9464',
     'where /healthz, /readyz and /metrics are served in the clear',
+  ),
+  'keys.passphrase': {
+    ...setting(passphrase, '', 'the passphrase of the keys in certs/, from the environment alone'),
+    secret: true,
+  },
+  'keys.passphraseFile': setting(
+    path,
+    '',
+    'a file whose first line is the passphrase of the keys in certs/; mode 0600 or 0400',
+  ),
+  'signer.clientCa': setting(
+    command,
+    '',
+    "signs what it is given on standard input with the client CA's key, which is then not in certs/",
+  ),
+  'signer.clientCaPublicKey': setting(
+    path,
+    '',
+    'with signer.clientCa: the public key, PEM; read by init',
+  ),
+  'signer.serverCa': setting(command, '', "the same for the server CA's key"),
+  'signer.serverCaPublicKey': setting(
+    path,
+    '',
+    'with signer.serverCa: the public key, PEM; read by init',
+  ),
+  'signer.openpgp': setting(
+    command,
+    '',
+    'signs a Release: called with --clearsign or --detach-sign, as gpg is',
+  ),
+  'signer.openpgpKeyring': setting(
+    path,
+    '',
+    'with signer.openpgp: the public keys that it signs with',
   ),
   'log.level': setting(
     choice<LogLevel>('debug', 'info', 'warn', 'error', 'silent'),

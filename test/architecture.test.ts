@@ -28,7 +28,9 @@ const FLOORS: Record<string, number> = {
   pki: 1,
   'config.ts': 2,
   'settings.ts': 1,
+  'command.ts': 1,
   'errors.ts': 0,
+  'secret.ts': 0,
   'log.ts': 0,
 };
 
@@ -50,6 +52,7 @@ const DOORS: Record<string, string[]> = {
   'node:https': ['http', 'cli'],
   'node:http': ['http', 'cli'],
   'node:tls': ['http'],
+  'node:child_process': ['command.ts'],
 };
 
 interface Source {

@@ -2,15 +2,15 @@
  * The CA with memory, opened: its parts, loaded once. The other files of this folder are its
  * verbs. Floor 3.
  */
-import { createPrivateKey } from 'node:crypto';
 import { adoptCertificates, listCertificates } from '../catalog/certificates.ts';
 import { findLatestCrl } from '../catalog/crls.ts';
 import type { Catalog } from '../catalog/sql.ts';
 import type { Logger } from '../log.ts';
 import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { readCrl } from '../pki/crl.ts';
-import { createSigner, type Signer } from '../pki/signer.ts';
-import { completeExchange, filesOf, type Generation, isRotating } from './exchange.ts';
+import type { Signer } from '../pki/signer.ts';
+import { openSigner } from './authority-keys.ts';
+import { filesOf, isRotating, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { Trust } from './trust.ts';
 
@@ -57,18 +57,15 @@ export async function openAuthority(
   return { ...parts, trust, issuers };
 }
 
-/** One of the client CA's generations, with its key. */
-export async function openIssuer(certs: CertsFolder, generation: Generation): Promise<Issuer> {
-  const files = filesOf('client', generation);
-  const pem = await certs.readText(files.certificate);
-  const key = createPrivateKey(await certs.readText(files.key));
-  return { facts: readCertificate(pem), signer: createSigner(pem, key) };
+/** The client CA, or the one beside it, with what signs for it. */
+async function openIssuer(certs: CertsFolder, place: Place): Promise<Issuer> {
+  const pem = await certs.readText(filesOf('client', place).certificate);
+  return { facts: readCertificate(pem), signer: await openSigner(certs, 'client', place) };
 }
 
 /** The issuing authority and, while a rotation lasts, the one before it. */
 async function openIssuers(certs: CertsFolder): Promise<Issuer[]> {
-  await completeExchange(certs, 'client');
   const current = await openIssuer(certs, 'current');
   if (!(await isRotating(certs, 'client'))) return [current];
-  return [current, await openIssuer(certs, 'previous')];
+  return [current, await openIssuer(certs, 'overlap')];
 }

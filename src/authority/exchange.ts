@@ -1,70 +1,88 @@
 /**
- * One authority in the place of another, in certs/. The successor is written aside. Of the server
- * CA it waits there until hosts know it; of the client CA it takes the plain names at once, and the
- * predecessor stays beside it until its time is over. Killed at any moment, the next start finds
- * the exchange done or not begun. Source of truth: rename(2). Floor 3.
+ * Where an authority's files stand in certs/, and those of the one that counts beside it while a
+ * rotation lasts: of the client CA the one before, of the server CA the one to come. Floor 3.
  */
-import type { CertsFile, CertsFolder } from './files.ts';
+import type { CertsFile, CertsFolder, PrivateKeyFile } from './files.ts';
 
 export type AuthorityKind = 'client' | 'server';
-export type Generation = 'current' | 'previous' | 'next';
 
-const INFIX = { current: '', previous: '.previous', next: '.next' } as const;
+/** The one that issues, or the one beside it. */
+export type Place = 'current' | 'overlap';
 
-/** The two files of an authority. */
-export function filesOf(
-  kind: AuthorityKind,
-  generation: Generation,
-): { certificate: CertsFile; key: CertsFile } {
-  const stem = `${kind}-ca${INFIX[generation]}` as const;
-  return { certificate: `${stem}.crt`, key: `${stem}.key` };
+interface AuthorityFiles {
+  certificate: CertsFile;
+  key: PrivateKeyFile;
 }
 
-/** Which generation counts beside the current one while a rotation lasts. */
-export const OVERLAP = { client: 'previous', server: 'next' } as const;
+const FILES: Readonly<Record<AuthorityKind, Readonly<Record<Place, AuthorityFiles>>>> = {
+  client: {
+    current: { certificate: 'client-ca.crt', key: 'client-ca.key' },
+    overlap: { certificate: 'client-ca.previous.crt', key: 'client-ca.previous.key' },
+  },
+  server: {
+    current: { certificate: 'server-ca.crt', key: 'server-ca.key' },
+    overlap: { certificate: 'server-ca.next.crt', key: 'server-ca.next.key' },
+  },
+};
 
-export function isRotating(certs: CertsFolder, kind: AuthorityKind): Promise<boolean> {
-  return certs.exists(filesOf(kind, OVERLAP[kind]).certificate);
+export const filesOf = (kind: AuthorityKind, place: Place): AuthorityFiles => FILES[kind][place];
+
+export const isRotating = (certs: CertsFolder, kind: AuthorityKind): Promise<boolean> =>
+  certs.exists(filesOf(kind, 'overlap').certificate);
+
+/** An authority as it is written: PEM, the key encrypted where a passphrase is configured. */
+export interface AuthorityTexts {
+  certificate: string;
+  key: string;
 }
 
-/** Writes the successor aside. Its certificate comes last: it says that the key is there. */
-export async function writeSuccessor(
+async function readTexts(
   certs: CertsFolder,
   kind: AuthorityKind,
-  successor: { certificate: string; key: string },
+  place: Place,
+): Promise<AuthorityTexts> {
+  const files = filesOf(kind, place);
+  return {
+    certificate: await certs.readText(files.certificate),
+    key: await certs.readText(files.key),
+  };
+}
+
+async function writeTexts(
+  certs: CertsFolder,
+  kind: AuthorityKind,
+  texts: Partial<Record<Place, AuthorityTexts>>,
 ): Promise<void> {
-  const next = filesOf(kind, 'next');
-  await certs.write(next.key, successor.key);
-  await certs.write(next.certificate, successor.certificate);
+  const contents = new Map<CertsFile, string>();
+  for (const [place, { certificate, key }] of Object.entries(texts) as [Place, AuthorityTexts][]) {
+    contents.set(filesOf(kind, place).key, key);
+    contents.set(filesOf(kind, place).certificate, certificate);
+  }
+  await certs.writeTogether(contents);
 }
 
-/** Lets the successor take the plain names, where there is one; each step may be done twice. */
-export async function completeExchange(certs: CertsFolder, kind: AuthorityKind): Promise<void> {
-  const next = filesOf(kind, 'next');
-  if (!(await certs.exists(next.certificate))) return;
-  if (OVERLAP[kind] === 'previous') await keepPredecessor(certs, kind);
-  const current = filesOf(kind, 'current');
-  if (await certs.exists(next.key)) await certs.rename(next.key, current.key);
-  await certs.rename(next.certificate, current.certificate);
+/** The successor of the client CA takes its place, and the one before stays beside it. */
+export async function exchangeClientAuthority(
+  certs: CertsFolder,
+  successor: AuthorityTexts,
+): Promise<void> {
+  const overlap = await readTexts(certs, 'client', 'current');
+  await writeTexts(certs, 'client', { current: successor, overlap });
 }
 
-async function keepPredecessor(certs: CertsFolder, kind: AuthorityKind): Promise<void> {
-  const [current, previous] = [filesOf(kind, 'current'), filesOf(kind, 'previous')];
-  if (await certs.exists(previous.certificate)) return;
-  await certs.write(previous.key, await certs.readText(current.key));
-  await certs.write(previous.certificate, await certs.readText(current.certificate));
-}
+/** The successor of the server CA waits beside it until hosts know it. */
+export const announceServerAuthority = (
+  certs: CertsFolder,
+  successor: AuthorityTexts,
+): Promise<void> => writeTexts(certs, 'server', { overlap: successor });
 
-/** Takes a successor away whose exchange was not begun. */
-export async function discardSuccessor(certs: CertsFolder, kind: AuthorityKind): Promise<void> {
-  const next = filesOf(kind, 'next');
-  await certs.remove(next.certificate);
-  await certs.remove(next.key);
-}
-
-/** Takes the predecessor away; its certificate first, because that says that it counts. */
-export async function removePredecessor(certs: CertsFolder, kind: AuthorityKind): Promise<void> {
-  const previous = filesOf(kind, 'previous');
-  await certs.remove(previous.certificate);
-  await certs.remove(previous.key);
+/** Ends an overlap; of the server CA the one that waited takes the place. */
+export async function endOverlap(certs: CertsFolder, kind: AuthorityKind): Promise<void> {
+  if (kind === 'server') {
+    await writeTexts(certs, kind, { current: await readTexts(certs, kind, 'overlap') });
+  }
+  const { certificate, key } = filesOf(kind, 'overlap');
+  // The certificate first: it is what says that there is an overlap.
+  await certs.remove(certificate);
+  await certs.remove(key);
 }

@@ -1,9 +1,10 @@
 /** The first day: two self-signed CAs that share nothing, in an empty certs/ folder. Floor 3. */
 import { randomBytes } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
-import { createAuthority } from '../pki/certificate.ts';
-import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { createAuthorityWith } from '../pki/certificate.ts';
 import { createSerial } from '../pki/serial.ts';
+import type { AuthorityKey } from '../pki/signer.ts';
+import { prepareAuthorityKey } from './authority-keys.ts';
 import { type AuthorityKind, filesOf } from './exchange.ts';
 import type { CertsFile, CertsFolder } from './files.ts';
 import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
@@ -23,15 +24,15 @@ export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
   }
 }
 
-/** A new authority of an organisation; the generation in its name tells it from the one before. */
-export function makeAuthority(
+/** The certificate of a new authority; the generation in its name tells it from the one before. */
+export function certifyAuthority(
+  key: AuthorityKey,
   kind: AuthorityKind,
   generation: number,
   organisation: string,
   now: number,
-): { certificate: string; key: string } {
-  const key = generatePrivateKey();
-  const certificate = createAuthority(
+): Promise<string> {
+  return createAuthorityWith(
     key,
     // Cut before the kind: the two CAs must never share a name.
     {
@@ -41,7 +42,6 @@ export function makeAuthority(
     createSerial(randomBytes(16)),
     { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
   );
-  return { certificate, key: encodePrivateKey(key) };
 }
 
 /** Make the client CA and the server CA. */
@@ -51,9 +51,8 @@ export async function createAuthorities(
   now: number,
 ): Promise<void> {
   for (const kind of ['client', 'server'] as const) {
-    const { certificate, key } = makeAuthority(kind, 1, organisation, now);
-    const files = filesOf(kind, 'current');
-    await certs.write(files.key, key);
-    await certs.write(files.certificate, certificate);
+    const key = await prepareAuthorityKey(certs, kind);
+    const pem = await certifyAuthority(key, kind, 1, organisation, now);
+    await certs.write(filesOf(kind, 'current').certificate, pem);
   }
 }

@@ -7,19 +7,24 @@
 import { revokeAllOf } from '../catalog/certificates.ts';
 import { RefusalError } from '../errors.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { type Authority, openIssuer } from './authority.ts';
+import { generatePrivateKey } from '../pki/key.ts';
+import { createSignerWith, holdAuthorityKey, type Signer } from '../pki/signer.ts';
+import type { Authority } from './authority.ts';
+import { SIGNER_SETTINGS } from './authority-keys.ts';
 import { issueNextCrl } from './crl.ts';
 import {
   type AuthorityKind,
-  completeExchange,
-  discardSuccessor,
+  type AuthorityTexts,
+  announceServerAuthority,
+  endOverlap,
+  exchangeClientAuthority,
   filesOf,
   isRotating,
-  removePredecessor,
-  writeSuccessor,
 } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
-import { makeAuthority } from './initialise.ts';
+import { certifyAuthority } from './initialise.ts';
+import { demandHeldHere } from './key-access.ts';
+import { renderPrivateKey } from './keys.ts';
 import { issueServerCertificate } from './server-certificate.ts';
 
 /** `Uni client CA 3` -> 3; an authority that counts otherwise begins at 1. */
@@ -27,14 +32,14 @@ function readGeneration(commonName: string): number {
   return Number(/ CA (\d{1,9})$/.exec(commonName)?.[1] ?? 1);
 }
 
-/** @throws RefusalError ROTATION_STATE where the last rotation has not ended. */
-async function makeSuccessor(
-  authority: Authority,
-  kind: AuthorityKind,
-): Promise<{ certificate: string; key: string }> {
-  const { certs } = authority;
-  // One that broke off in the middle is done first, and then refused as what it is.
-  if (kind === 'client') await completeExchange(certs, kind);
+interface Successor extends AuthorityTexts {
+  signer: Signer;
+}
+
+/** @throws RefusalError ROTATION_STATE where the last rotation has not ended, KEY_ELSEWHERE */
+async function makeSuccessor(authority: Authority, kind: AuthorityKind): Promise<Successor> {
+  const { certs, now } = authority;
+  demandHeldHere(certs.access, SIGNER_SETTINGS[kind], `rotation of the ${kind} CA`);
   if (await isRotating(certs, kind)) {
     throw new RefusalError(
       'ROTATION_STATE',
@@ -44,34 +49,33 @@ async function makeSuccessor(
   const { subject } = readCertificate(await certs.readText(filesOf(kind, 'current').certificate));
   const organisation = subject.organization ?? subject.commonName;
   const generation = readGeneration(subject.commonName) + 1;
-  return makeAuthority(kind, generation, organisation, authority.now());
+  const secret = generatePrivateKey();
+  const key = holdAuthorityKey(secret);
+  const certificate = await certifyAuthority(key, kind, generation, organisation, now());
+  return {
+    certificate,
+    key: await renderPrivateKey(secret, certs.access.passphrase),
+    signer: createSignerWith(certificate, key),
+  };
 }
 
 /**
  * Begin a rotation. What was issued before goes on being accepted; nothing that hosts hold stops
- * working. Killed in the middle, the next start completes it, or it never began.
- * @throws RefusalError ROTATION_STATE, AUTHORITY_FOREIGN
+ * working. Killed in the middle, it was begun or it was not.
+ * @throws RefusalError ROTATION_STATE, KEY_ELSEWHERE
  */
 export async function beginRotation(authority: Authority, kind: AuthorityKind): Promise<void> {
   const { certs } = authority;
-  const successor = await makeSuccessor(authority, kind);
-  await writeSuccessor(certs, kind, successor);
-  if (kind === 'server') return;
-  await introduceSuccessor(authority);
-  await completeExchange(certs, kind);
-}
-
-/** The new client CA with its first list, before the files say so: it has issued nothing yet. */
-async function introduceSuccessor(authority: Authority): Promise<void> {
-  const { certs } = authority;
-  try {
-    const issuers = [await openIssuer(certs, 'next'), ...authority.issuers];
-    await issueNextCrl({ ...authority, issuers });
-    authority.issuers = issuers;
-  } catch (error) {
-    await discardSuccessor(certs, 'client');
-    throw error;
+  const { signer, ...texts } = await makeSuccessor(authority, kind);
+  if (kind === 'server') {
+    await announceServerAuthority(certs, texts);
+    return;
   }
+  // In force with its first list before the files say so: it has issued nothing yet.
+  const issuers = [{ facts: readCertificate(texts.certificate), signer }, ...authority.issuers];
+  await issueNextCrl({ ...authority, issuers });
+  await exchangeClientAuthority(certs, texts);
+  authority.issuers = issuers;
 }
 
 /**
@@ -89,8 +93,8 @@ export async function finishRotation(
     throw new RefusalError('ROTATION_STATE', `no rotation of the ${kind} CA is under way`);
   }
   if (kind === 'server') {
-    await issueServerCertificate(certs, names, authority.now(), 'next');
-    await completeExchange(certs, kind);
+    await issueServerCertificate(certs, names, authority.now(), 'overlap');
+    await endOverlap(certs, kind);
     await authority.trust.announceServerCertificate();
     return;
   }
@@ -106,12 +110,12 @@ export async function finishRotation(
   for (const serial of gone) authority.trust.forget(serial);
   authority.issuers = [current];
   await authority.trust.settled();
-  await removePredecessor(certs, kind);
+  await endOverlap(certs, kind);
 }
 
 /** The CAs that hosts pin, as one PEM text: two while the server CA is rotated. */
 export async function readServerAuthorities(certs: CertsFolder): Promise<string> {
   const current = await certs.readText(filesOf('server', 'current').certificate);
   if (!(await isRotating(certs, 'server'))) return current;
-  return current + (await certs.readText(filesOf('server', 'next').certificate));
+  return current + (await certs.readText(filesOf('server', 'overlap').certificate));
 }

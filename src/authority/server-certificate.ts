@@ -1,32 +1,29 @@
 /** The server's own certificate: from the server CA, renewed by itself from two thirds of its life. Floor 3. */
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
-import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
-import { createSigner } from '../pki/signer.ts';
 import { isIssuedBy } from '../pki/verify.ts';
-import { filesOf, type Generation } from './exchange.ts';
+import { openSigner } from './authority-keys.ts';
+import { filesOf, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
+import { readPrivateKey, writePrivateKey } from './keys.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
 
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.
  * @param names DNS names and IP addresses; the first is the CN.
- * @param generation of the server CA that issues it: the next one only to end its rotation.
+ * @param place of the server CA that issues it: the one beside only to end a rotation.
  */
 export async function issueServerCertificate(
   certs: CertsFolder,
   names: readonly string[],
   now: number,
-  generation: Generation = 'current',
+  place: Place = 'current',
 ): Promise<void> {
   const key = generatePrivateKey();
-  const issuer = filesOf('server', generation);
-  const signer = createSigner(
-    await certs.readText(issuer.certificate),
-    createPrivateKey(await certs.readText(issuer.key)),
-  );
+  const signer = await openSigner(certs, 'server', place);
   const pem = await issueCertificate(signer, {
     publicKey: createPublicKey(key),
     subject: { commonName: (names[0] ?? 'localhost').slice(0, 64) },
@@ -36,7 +33,7 @@ export async function issueServerCertificate(
     profile: { kind: 'server', names: [...names] },
   });
   // The certificate names the key: a crash between the two is seen at start, and both made again.
-  await certs.write('server.key', encodePrivateKey(key));
+  await writePrivateKey(certs, 'server.key', key);
   await certs.write('server.crt', pem);
 }
 
@@ -56,7 +53,7 @@ export async function findServerCertificateFault(
     return { why: 'missing', serves: false };
   }
   const facts = readCertificate(await certs.readText('server.crt'));
-  const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
+  const key = createPublicKey(await readPrivateKey(certs, 'server.key'));
   if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
   const issuer = filesOf('server', 'current').certificate;
   if (!isIssuedBy(facts, readCertificate(await certs.readText(issuer)))) {

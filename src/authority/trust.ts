@@ -48,6 +48,8 @@ export class Trust {
   #above = new Map<string, readonly CertificateFacts[]>();
   /** Set where the certificates are not ours: then nobody is known by a record. */
   readonly recognise: Recognise | undefined;
+  /** There is a revocation that no list names yet, because its signer failed. */
+  listOwed = false;
 
   /** @param authorities the issuing one first; no two with one fingerprint. */
   constructor(authorities: readonly CertificateFacts[], recognise?: Recognise) {

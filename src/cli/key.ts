@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { RefusalError, systemCode } from '../errors.ts';
 import { addLeaf, addNoun } from './command.ts';
+import { addPassphraseCommand } from './passphrase.ts';
 import { formatTime, renderTable } from './table.ts';
 
 export function addKeyCommands(program: Command): void {
@@ -35,6 +36,7 @@ export function addKeyCommands(program: Command): void {
       return { json, text: '' };
     },
   });
+  addPassphraseCommand(key);
   addLeaf(key, {
     usage: 'package',
     summary: 'the public keyring as a .deb, for hosts that get their keyrings by apt',

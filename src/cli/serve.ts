@@ -97,7 +97,9 @@ async function renderWelcome(daemon: Daemon): Promise<string> {
   const { describeKey } = await import('../signing/key.ts');
   const ca = readCertificate(await parts.authority.certs.readText('server-ca.crt'));
   const clientCa = readCertificate(await parts.authority.certs.readText('client-ca.crt'));
-  const keys = await Promise.all(parts.repository.signingKeys.map(describeKey));
+  const keys = await Promise.all(
+    parts.repository.signingKeys.map((key) => describeKey(key.publicKey)),
+  );
   const facts = renderPairs([
     ['url', parts.url],
     ['data', parts.config.data],

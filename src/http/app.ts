@@ -79,7 +79,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
         .set('Cache-Control', 'private, no-cache')
         .send(await read());
     });
-  const keyrings = () => repository.signingKeys.map(exportKeyring);
+  const keyrings = () => repository.signingKeys.map((key) => exportKeyring(key.publicKey));
   serve('/archive-keyring.gpg', 'application/pgp-keys', () =>
     Buffer.concat(keyrings().map((keyring) => keyring.binary)),
   );

@@ -51,6 +51,10 @@ export const STATUSES: Readonly<Record<RefusalCode, number>> = {
   SPACE_EXHAUSTED: 507,
   SERVER_UNREACHABLE: 502,
   FILE_UNREADABLE: 400,
+  KEY_EXPOSED: 503,
+  KEY_LOCKED: 503,
+  KEY_ELSEWHERE: 409,
+  SIGNER_FAILED: 503,
 };
 
 /** `type` names the code; `detail` says what was refused and why. */

@@ -6,9 +6,11 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { readPrivateKey } from '../authority/keys.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
+import { encodePrivateKey } from '../pki/key.ts';
 import { Connections } from './connections.ts';
 import { createGateAudit, type GateAudit } from './gate-audit.ts';
 import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
@@ -45,7 +47,7 @@ export interface Gate {
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
   const { certs, trust } = parts.authority;
-  const key = await certs.readText('server.key');
+  const key = encodePrivateKey(await readPrivateKey(certs, 'server.key'));
   const cert = await certs.readText('server.crt');
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crls.map((list) => list.pem);

@@ -1,12 +1,6 @@
 /** Operations on the two CAs: what there is, and putting another one in its place. Floor 5. */
 import { z } from 'zod';
-import {
-  type AuthorityKind,
-  filesOf,
-  type Generation,
-  isRotating,
-  OVERLAP,
-} from '../authority/exchange.ts';
+import { type AuthorityKind, filesOf, isRotating, type Place } from '../authority/exchange.ts';
 import { beginRotation, finishRotation } from '../authority/rotate.ts';
 import { RefusalError } from '../errors.ts';
 import { listClientFollowers, listServerFollowers } from '../fleet/followers.ts';
@@ -14,6 +8,8 @@ import { readCertificate } from '../pki/certificate.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
 
 const KINDS = ['client', 'server'] as const;
+
+const OVERLAP_STATES = { client: 'previous', server: 'next' } as const;
 
 const generation = z.object({
   name: z.string(),
@@ -37,9 +33,9 @@ const authority = z.object({
 async function readGeneration(
   parts: Parts,
   kind: AuthorityKind,
-  which: Generation,
+  place: Place,
 ): Promise<z.input<typeof generation>> {
-  const pem = await parts.authority.certs.readText(filesOf(kind, which).certificate);
+  const pem = await parts.authority.certs.readText(filesOf(kind, place).certificate);
   const facts = readCertificate(pem);
   return {
     name: facts.subject.commonName,
@@ -56,12 +52,13 @@ async function describeAuthority(
   parts: Parts,
   kind: AuthorityKind,
 ): Promise<z.input<typeof authority>> {
-  const state = OVERLAP[kind];
   const rotating = await isRotating(parts.authority.certs, kind);
   return {
     authority: kind,
     current: await readGeneration(parts, kind, 'current'),
-    other: rotating ? { ...(await readGeneration(parts, kind, state)), state } : null,
+    other: rotating
+      ? { ...(await readGeneration(parts, kind, 'overlap')), state: OVERLAP_STATES[kind] }
+      : null,
     followers: rotating ? await listFollowers(parts, kind) : [],
   };
 }

@@ -180,7 +180,9 @@ export const showHostApt = defineOperation({
       suites,
       certificate: certificate.pem,
       ca: await readServerAuthorities(parts.authority.certs),
-      keyring: parts.repository.signingKeys.map((key) => exportKeyring(key).armored).join(''),
+      keyring: parts.repository.signingKeys
+        .map((key) => exportKeyring(key.publicKey).armored)
+        .join(''),
     };
     const root = input.root ?? '';
     const files = listAptFiles(source, root);

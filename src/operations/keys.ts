@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { readSetting } from '../catalog/settings.ts';
 import { buildKeyringPackage } from '../repository/keyring-package.ts';
-import { describeKey, exportKeyring } from '../signing/key.ts';
+import { describeKey, exportKeyring, type PublicKey } from '../signing/key.ts';
 import { defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
 
 const key = z.object({
@@ -12,9 +12,12 @@ const key = z.object({
   expires: z.string().nullable(),
 });
 
+const listPublicKeys = (parts: Parts): PublicKey[] =>
+  parts.repository.signingKeys.map((one) => one.publicKey);
+
 /** The keys that sign, as people compare them. */
 export async function describeSigningKeys(parts: Parts): Promise<z.input<typeof key>[]> {
-  const facts = await Promise.all(parts.repository.signingKeys.map(describeKey));
+  const facts = await Promise.all(listPublicKeys(parts).map(describeKey));
   return facts.map(({ fingerprint, userId, created, expires }) => ({
     fingerprint,
     userId,
@@ -39,7 +42,7 @@ export const exportKey = defineOperation({
   input: z.object({}),
   output: z.object({ armored: z.string(), binary: z.string().describe('base64') }),
   async run(parts) {
-    const keyrings = parts.repository.signingKeys.map(exportKeyring);
+    const keyrings = listPublicKeys(parts).map(exportKeyring);
     return {
       armored: keyrings.map((keyring) => keyring.armored).join(''),
       binary: Buffer.concat(keyrings.map((keyring) => keyring.binary)).toString('base64'),
@@ -60,7 +63,7 @@ export const packageKey = defineOperation({
   }),
   async run(parts) {
     const organisation = (await readSetting(parts.authority.catalog, 'organisation')) ?? 'aptkeep';
-    const made = await buildKeyringPackage(organisation, parts.repository.signingKeys);
+    const made = await buildKeyringPackage(organisation, listPublicKeys(parts));
     return { ...made, content: made.content.toString('base64') };
   },
 });

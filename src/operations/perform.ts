@@ -92,11 +92,31 @@ export async function perform<Name extends OperationName>(
   }
 }
 
+/**
+ * A deed of the local command line that is no operation, because what it is given may not travel;
+ * audited as one.
+ */
+export async function auditDeed<Result>(
+  parts: Parts,
+  actor: Actor,
+  entry: { operation: string; subject: string },
+  deed: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    const result = await deed();
+    await writeAudit(parts, actor, { ...entry, outcome: 'done', detail: '' });
+    return result;
+  } catch (error) {
+    await auditFailure(parts, actor, { changes: true }, entry, error);
+    throw error;
+  }
+}
+
 /** What changes nothing and was allowed to be asked leaves no trace when it fails. */
 async function auditFailure(
   parts: Parts,
   actor: Actor,
-  operation: Operation,
+  operation: Pick<Operation, 'changes'>,
   entry: { operation: string; subject: string },
   error: unknown,
 ): Promise<void> {

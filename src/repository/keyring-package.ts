@@ -3,7 +3,7 @@
  * theirs. Source: Debian Policy 5.6.7 for the name. Floor 3.
  */
 import { buildPackage } from '../deb/build.ts';
-import { describeKey, exportKeyring, type SecretKey } from '../signing/key.ts';
+import { describeKey, exportKeyring, type PublicKey } from '../signing/key.ts';
 
 /** The organisation's name as a package name may have it. */
 function slugOf(organisation: string): string {
@@ -17,7 +17,7 @@ function slugOf(organisation: string): string {
 /** The version is the day the newest key was made, so that a rotation makes an upgrade. */
 export async function buildKeyringPackage(
   organisation: string,
-  keys: readonly SecretKey[],
+  keys: readonly PublicKey[],
 ): Promise<{ package: string; version: string; filename: string; content: Buffer }> {
   const facts = await Promise.all(keys.map(describeKey));
   const newest = Math.max(...facts.map((one) => one.created.getTime()));

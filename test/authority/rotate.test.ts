@@ -3,7 +3,7 @@
  * its end only the new one. openssl and certtool judge what each of them issued.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lastRequest, speak, stallAnswer } from '../attack/speak.ts';
@@ -153,21 +153,26 @@ describe('the client CA', () => {
 
 describe('a rotation of the client CA that was killed', () => {
   it.each([
-    ['before its certificate was there', ['client-ca.next.key'], 'aptkeep client CA 1', 0],
-    ['before the exchange', ['client-ca.next.key', 'client-ca.next.crt'], 'aptkeep client CA 2', 1],
-  ])('%s: begun or not, nothing in between', async (name, kept, current, others) => {
-    // What a kill leaves is made from a rotation that ran to its end: its files, put back.
-    const [here, there] = [join(scratch, `kill-${name}`), join(scratch, `made-${name}`)];
+    ['before it was decided', '.replacement.new', 'aptkeep client CA 1', 0],
+    ['when it was decided', '.replacement', 'aptkeep client CA 2', 1],
+  ])('%s: begun or not, nothing in between', async (name, folder, current, others) => {
+    // What a kill leaves is made from a rotation that ran to its end: its files, put aside again.
+    const [here, there] = [join(scratch, `kill${folder}`), join(scratch, `made${folder}`)];
     const site = await startSite(here);
-    const client = await site.issue('web', 'host');
+    const client = await site.issue(name.replaceAll(' ', '-'), 'host');
     await site.daemon.stop();
     await succeed('cp', ['-a', here, there]);
     const donor = await startSite(there);
     await donor.perform('authority.rotate', { authority: 'client' });
     await donor.daemon.stop();
-    for (const file of kept) {
-      const made = file.replace('.next', '');
-      await succeed('cp', ['-p', join(there, 'certs', made), join(here, 'certs', file)]);
+    const files = ['', '.previous'].flatMap((infix) => [
+      `client-ca${infix}.key`,
+      `client-ca${infix}.crt`,
+    ]);
+    await mkdir(join(here, 'certs', folder), { mode: 0o700 });
+    for (const file of files) {
+      const target = join(here, 'certs', folder, file);
+      await succeed('cp', ['-p', join(there, 'certs', file), target]);
     }
     const again = await startSite(here);
     const [shown] = (await again.perform('authority.list', {})).authorities;

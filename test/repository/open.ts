@@ -28,6 +28,7 @@ import {
   readSigningKey,
   type SecretKey,
 } from '../../src/signing/key.ts';
+import { holdSecretKey } from '../../src/signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from '../../src/storage/directory.ts';
 import { createStagingFile } from '../../src/storage/staging.ts';
 import type { Storage } from '../../src/storage/storage.ts';
@@ -82,7 +83,7 @@ export async function openRepository(
     catalog,
     storage,
     staging: join(root, 'pool/.staging'),
-    signingKeys: [key ?? (await createKey())],
+    signingKeys: [holdSecretKey(key ?? (await createKey()))],
     indexes: new Indexes(catalog, storage),
     live: await loadLivePublications(catalog),
     now,
@@ -198,7 +199,7 @@ export async function verifyMirror(
   const [key] = parts.signingKeys;
   if (!key) throw new Error('no signing key');
   const keyring = join(folder, 'keyring.gpg');
-  await writeFile(keyring, exportKeyring(key).binary);
+  await writeFile(keyring, exportKeyring(key.publicKey).binary);
   const live = parts.live.get(suite);
   for (const [name, bytes] of [
     ['InRelease', live?.inRelease],

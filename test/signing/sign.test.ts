@@ -13,6 +13,7 @@ import {
   type SecretKey,
 } from '../../src/signing/key.ts';
 import { signRelease } from '../../src/signing/sign.ts';
+import { holdSecretKey } from '../../src/signing/signing-key.ts';
 import { verifySignatures } from '../e2e/signatures.ts';
 
 const CREATED = new Date('2021-05-14T09:00:00Z');
@@ -46,7 +47,7 @@ function writeFolder(
 }
 
 async function signInto(release: string, signers: readonly SecretKey[], known = signers) {
-  const signed = await signRelease(release, signers, SIGNED);
+  const signed = await signRelease(release, signers.map(holdSecretKey), SIGNED);
   const { inRelease, releaseGpg } = signed;
   const files = { Release: signed.release, InRelease: inRelease, 'Release.gpg': releaseGpg };
   return { signed, ...writeFolder(files, known) };
@@ -147,7 +148,9 @@ describe('a signed Release', () => {
     ['no newline at the end', 'Suite: stable'],
     ['nothing at all', ''],
   ])('is not made of %s', async (_name, release) => {
-    await expect(signRelease(release, [key], SIGNED)).rejects.toThrow('Release file');
+    await expect(signRelease(release, [holdSecretKey(key)], SIGNED)).rejects.toThrow(
+      'Release file',
+    );
   });
 
   it('is the same file when it is signed again at the same second', async () => {
