@@ -138,11 +138,16 @@ describe('the catalog', () => {
 
   it('is asked again where a change came while its answer was on the way', async () => {
     let arrive = (): void => {};
-    onTheWay = () =>
-      new Promise((resolve) => {
-        arrive = resolve;
-      });
-    const before = mayRead(HOST, 'stable');
+    let before: Promise<string> | undefined;
+    await new Promise<void>((leave) => {
+      onTheWay = () => {
+        leave();
+        return new Promise((resolve) => {
+          arrive = resolve;
+        });
+      };
+      before = mayRead(HOST, 'stable');
+    });
     onTheWay = () => {};
     await updateGroup(catalog, lab(['testing']));
     readers.invalidate();
