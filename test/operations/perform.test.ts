@@ -218,6 +218,36 @@ describe('a role', () => {
     });
     expect(rows.map((row) => row.outcome)).toEqual(['refused SUITE_FORBIDDEN']);
   });
+
+  it('uploader is kept to its suites when it reads, and told which those are', async () => {
+    const limited = { ...ACTORS.uploader, suites: ['testing'] };
+    const refused = ['suite.show', 'publication.list', 'publication.show', 'package.show'] as const;
+    const rows = await recordAudit(async () => {
+      for (const name of refused) {
+        await expect(perform(site.parts, limited, name, examples[name])).rejects.toMatchObject({
+          code: 'SUITE_FORBIDDEN',
+          message: 'uploader the-uploader may read testing, not "stable"',
+        });
+      }
+    });
+    expect(rows.map((row) => row.operation)).toEqual(refused);
+    const { suites } = await perform(site.parts, limited, 'suite.list', {});
+    expect(suites.map((one) => one.name)).toEqual(['testing']);
+    expect((await perform(site.parts, limited, 'package.list', {})).packages).toEqual([]);
+    const status = await perform(site.parts, limited, 'status.show', {});
+    expect(JSON.stringify(status)).not.toContain('stable');
+  });
+
+  it('uploader is kept to its packages, by the name inside and before anything is placed', async () => {
+    const limited = { ...ACTORS.uploader, packages: ['lu-*'] };
+    const other = await site.receive(createPackage({ name: 'hello', version: '2' }));
+    const input = { files: [other], suite: 'stable' };
+    await expect(perform(site.parts, limited, 'package.add', input)).rejects.toMatchObject({
+      code: 'PACKAGE_FORBIDDEN',
+      message: 'the-uploader may add the packages lu-*, not hello',
+    });
+    await site.discard(other);
+  });
 });
 
 describe('an input', () => {
@@ -352,6 +382,20 @@ describe('what nobody made', () => {
     ['group.remove', { group: 'default' }, 'GROUP_IN_USE'],
   ])('but what is there stays: %s %j', async (name, input, code) => {
     expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
+  });
+});
+
+describe('the apt files of a host', () => {
+  it('name the suites that its group may read, and no others', async () => {
+    const listSuites = async (): Promise<string[]> => {
+      const { files } = await perform(site.parts, ACTORS.admin, 'host.apt', { host: 'web' });
+      const sources = files.find((one) => one.path.endsWith('.sources'))?.content ?? '';
+      return [...sources.matchAll(/^Suites: (.*)$/gm)].map((match) => match[1] ?? '');
+    };
+    expect(await listSuites()).toEqual(['stable', 'testing']);
+    await perform(site.parts, ACTORS.admin, 'group.create', { group: 'few', suites: ['testing'] });
+    await perform(site.parts, ACTORS.admin, 'host.set', { host: 'web', group: 'few' });
+    expect(await listSuites()).toEqual(['testing']);
   });
 });
 
