@@ -13,7 +13,6 @@ import { writeSetting } from './catalog/settings.ts';
 import {
   initialiseDirectory,
   isInitialised,
-  listServerNames,
   type OpenedParts,
   openParts,
   readRecordedNames,
@@ -64,8 +63,8 @@ function listen(server: Server, address: Address, what: string): Promise<void> {
  * server CA may be kept elsewhere: what serves still goes on serving without it.
  */
 async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
-  const { catalog, certs } = parts.authority;
-  const names = listServerNames(parts.config, await readRecordedNames(catalog));
+  const { certs } = parts.authority;
+  const names = await parts.serverNames();
   const fault = await findServerCertificateFault(certs, names, parts.now());
   if (fault === undefined) return false;
   try {
@@ -105,8 +104,7 @@ interface Chore {
 function listChores(parts: OpenedParts, gate: Gate): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
-  const issuedAt = (): number =>
-    (authority.trust.crl?.nextUpdate.getTime() ?? 0) - authority.crlLifetime;
+  const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   return [
     {
       name: 'crl.refresh',
@@ -230,7 +228,7 @@ export async function startDaemon(
     await prepare(parts);
     const app = createApp(parts);
     const gate = await createGate(parts, (request, response, actor) => {
-      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response);
+      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response, actor);
       rememberActor(request, actor);
       app(request, response);
     });

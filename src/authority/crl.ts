@@ -4,10 +4,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { listRevoked } from '../catalog/certificates.ts';
-import { type CrlRow, findLatestCrl, insertCrl } from '../catalog/crls.ts';
+import { type CrlRow, findLastCrlNumber, findLatestCrl, insertCrl } from '../catalog/crls.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { issueCrl, type RevocationReason, readCrl } from '../pki/crl.ts';
-import type { Authority } from './authority.ts';
+import type { Authority, Issuer } from './authority.ts';
+import type { Trust } from './trust.ts';
 
 /** thisUpdate lies this far back: a host's or a proxy's clock may run behind ours. */
 const CRL_BACKDATE_MS = 300_000;
@@ -16,18 +17,22 @@ const CRL_KEEP_LAPSED_MS = 3_600_000;
 
 const iso = (time: number): string => new Date(time).toISOString();
 
-/** Makes the row of the next list, inside the caller's transaction and under the lock "crl". */
-async function prepareCrl(authority: Authority, sql: SqlExecutor): Promise<CrlRow> {
-  const previous = await findLatestCrl(sql);
+/** Makes the row of an authority's next list, inside the caller's transaction and lock "crl". */
+async function prepareCrl(
+  authority: Authority,
+  sql: SqlExecutor,
+  { facts, signer }: Issuer,
+): Promise<CrlRow> {
+  const previous = await findLatestCrl(sql, facts.fingerprint);
   const now = authority.now();
   const floor = previous ? Date.parse(previous.this_update) + 1000 : 0;
   const thisUpdate = Math.floor(Math.max(now - CRL_BACKDATE_MS, floor) / 1000) * 1000;
   // Rounded up, so that a list of eight seconds is good for eight seconds. Where the clock went
   // back, the list is one from the future, and still has to begin before it ends.
   const nextUpdate = Math.ceil((Math.max(now, thisUpdate) + authority.crlLifetime) / 1000) * 1000;
-  const revoked = await listRevoked(sql, iso(now - CRL_KEEP_LAPSED_MS));
-  const number = (previous?.number ?? 0) + 1;
-  const pem = await issueCrl(authority.signer, {
+  const revoked = await listRevoked(sql, facts.fingerprint, iso(now - CRL_KEEP_LAPSED_MS));
+  const number = (await findLastCrlNumber(sql)) + 1;
+  const pem = await issueCrl(signer, {
     number,
     thisUpdate: new Date(thisUpdate),
     nextUpdate: new Date(nextUpdate),
@@ -39,6 +44,7 @@ async function prepareCrl(authority: Authority, sql: SqlExecutor): Promise<CrlRo
   });
   return {
     number,
+    authority: facts.fingerprint,
     this_update: iso(thisUpdate),
     next_update: iso(nextUpdate),
     pem,
@@ -48,14 +54,23 @@ async function prepareCrl(authority: Authority, sql: SqlExecutor): Promise<CrlRo
 
 /** Waits until the next list's thisUpdate would not lie ahead of now: 300 lists at once may not. */
 async function waitForRoom(authority: Authority): Promise<void> {
-  const previous = authority.trust.crl?.thisUpdate.getTime() ?? 0;
+  const previous = Math.max(0, ...authority.trust.crls.map((list) => list.thisUpdate.getTime()));
   const ahead = previous + 1000 - authority.now();
   if (ahead > 0 && ahead <= CRL_BACKDATE_MS) await delay(ahead);
 }
 
+const isSame = (issuers: readonly Issuer[], trust: Trust): boolean =>
+  issuers.map((one) => one.facts.fingerprint).join() ===
+  trust.authorities.map((one) => one.fingerprint).join();
+
+/** The lists in force, the issuing authority's first, as certs/crl.pem and /crl.pem have them. */
+export const exportCrls = (trust: Trust): string => trust.crls.map((list) => list.pem).join('');
+
 /**
- * Issue the next list, together with `change` in one transaction, and take it into force.
- * Number and thisUpdate only ever grow. The file certs/crl.pem follows the catalog.
+ * Issue the next list of every authority of ours, together with `change` in one transaction, and
+ * take it into force: whoever subscribed has it when this resolves. The authorities that count are
+ * from then on those of `authority.issuers`. Number and thisUpdate only
+ * ever grow. The file certs/crl.pem follows the catalog. Resolves with the issuing authority's.
  */
 export async function issueNextCrl(
   authority: Authority,
@@ -63,17 +78,31 @@ export async function issueNextCrl(
 ): Promise<CrlRow> {
   return authority.catalog.lock('crl', async () => {
     await waitForRoom(authority);
-    const row = await authority.catalog.transaction(async (sql) => {
+    const { issuers, trust } = authority;
+    const rows = await authority.catalog.transaction(async (sql) => {
       await change(sql);
-      const next = await prepareCrl(authority, sql);
-      await insertCrl(sql, next);
-      return next;
+      const made: CrlRow[] = [];
+      for (const issuer of issuers) {
+        const row = await prepareCrl(authority, sql, issuer);
+        await insertCrl(sql, row);
+        made.push(row);
+      }
+      return made;
     });
-    const [issuer] = authority.trust.authorities;
-    if (!issuer) throw new Error('the authority has no certificate of its own');
-    authority.trust.load({ ...readCrl(row.pem, issuer), pem: row.pem });
-    await authority.certs.write('crl.pem', row.pem);
-    authority.log.info({ event: 'crl.issued', number: row.number, nextUpdate: row.next_update });
-    return row;
+    const made = rows.map((row, position) => {
+      const { facts } = issuers[position] as Issuer;
+      return { facts, list: { ...readCrl(row.pem, facts), pem: row.pem } };
+    });
+    if (isSame(issuers, trust)) {
+      for (const { facts, list } of made) trust.load(list, facts.fingerprint);
+    } else trust.replaceAuthorities(made);
+    for (const { facts, list } of made) {
+      const { number, nextUpdate } = list;
+      const name = facts.subject.commonName;
+      authority.log.info({ event: 'crl.issued', authority: name, number, nextUpdate });
+    }
+    await authority.certs.write('crl.pem', exportCrls(trust));
+    await trust.settled();
+    return rows[0] as CrlRow;
   });
 }

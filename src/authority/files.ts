@@ -11,9 +11,17 @@ import { RefusalError, systemCode } from '../errors.ts';
 const MODES = {
   'client-ca.crt': 0o644,
   'client-ca.key': 0o600,
+  'client-ca.next.crt': 0o644,
+  'client-ca.next.key': 0o600,
+  'client-ca.previous.crt': 0o644,
+  'client-ca.previous.key': 0o600,
   'crl.pem': 0o644,
   'server-ca.crt': 0o644,
   'server-ca.key': 0o600,
+  'server-ca.next.crt': 0o644,
+  'server-ca.next.key': 0o600,
+  'server-ca.previous.crt': 0o644,
+  'server-ca.previous.key': 0o600,
   'server.crt': 0o644,
   'server.key': 0o600,
   'archive-key.asc': 0o600,
@@ -30,6 +38,10 @@ export interface CertsFolder {
   readText(file: CertsFile): Promise<string>;
   exists(file: CertsFile): Promise<boolean>;
   write(file: CertsFile, content: string | Uint8Array): Promise<void>;
+  /** Durable when it resolves; a file of the new name is replaced. */
+  rename(file: CertsFile, newName: CertsFile): Promise<void>;
+  /** Durable when it resolves; no fault where there is no such file. */
+  remove(file: CertsFile): Promise<void>;
 }
 
 /** Opens certs/ below a data directory, creating the folder. */
@@ -38,6 +50,10 @@ export async function openCertsFolder(data: string): Promise<CertsFolder> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   await chmod(root, 0o700);
   const path = (file: CertsFile): string => join(root, file);
+  const syncFolder = async (): Promise<void> => {
+    const folder = await open(root, 'r');
+    await folder.sync().finally(() => folder.close());
+  };
   return {
     path,
     async readText(file) {
@@ -66,12 +82,19 @@ export async function openCertsFolder(data: string): Promise<CertsFolder> {
           await handle.close();
         }
         await rename(temporary, path(file));
-        const folder = await open(root, 'r');
-        await folder.sync().finally(() => folder.close());
+        await syncFolder();
       } catch (error) {
         await rm(temporary, { force: true });
         throw error;
       }
+    },
+    async rename(file, newName) {
+      await rename(path(file), path(newName));
+      await syncFolder();
+    },
+    async remove(file) {
+      await rm(path(file), { force: true });
+      await syncFolder();
     },
   };
 }

@@ -4,6 +4,7 @@ import { RefusalError } from '../errors.ts';
 import { createAuthority } from '../pki/certificate.ts';
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
+import { type AuthorityKind, filesOf } from './exchange.ts';
 import type { CertsFile, CertsFolder } from './files.ts';
 import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
 
@@ -22,22 +23,37 @@ export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
   }
 }
 
-/** Make the client CA and the server CA; the generation in their names tells a later pair apart. */
+/** A new authority of an organisation; the generation in its name tells it from the one before. */
+export function makeAuthority(
+  kind: AuthorityKind,
+  generation: number,
+  organisation: string,
+  now: number,
+): { certificate: string; key: string } {
+  const key = generatePrivateKey();
+  const certificate = createAuthority(
+    key,
+    // Cut before the kind: the two CAs must never share a name.
+    {
+      commonName: `${organisation.slice(0, 44)} ${kind} CA ${generation}`,
+      organization: organisation,
+    },
+    createSerial(randomBytes(16)),
+    { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
+  );
+  return { certificate, key: encodePrivateKey(key) };
+}
+
+/** Make the client CA and the server CA. */
 export async function createAuthorities(
   certs: CertsFolder,
   organisation: string,
   now: number,
 ): Promise<void> {
   for (const kind of ['client', 'server'] as const) {
-    const key = generatePrivateKey();
-    const pem = createAuthority(
-      key,
-      // Cut before the kind: the two CAs must never share a name.
-      { commonName: `${organisation.slice(0, 48)} ${kind} CA 1`, organization: organisation },
-      createSerial(randomBytes(16)),
-      { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
-    );
-    await certs.write(`${kind}-ca.key`, encodePrivateKey(key));
-    await certs.write(`${kind}-ca.crt`, pem);
+    const { certificate, key } = makeAuthority(kind, 1, organisation, now);
+    const files = filesOf(kind, 'current');
+    await certs.write(files.key, key);
+    await certs.write(files.certificate, certificate);
   }
 }

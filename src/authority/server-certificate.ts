@@ -5,22 +5,27 @@ import { type CertificateFacts, issueCertificate, readCertificate } from '../pki
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
 import { createSigner } from '../pki/signer.ts';
+import { isIssuedBy } from '../pki/verify.ts';
+import { filesOf, type Generation } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
 
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.
  * @param names DNS names and IP addresses; the first is the CN.
+ * @param generation of the server CA that issues it: the next one only to end its rotation.
  */
 export async function issueServerCertificate(
   certs: CertsFolder,
   names: readonly string[],
   now: number,
+  generation: Generation = 'current',
 ): Promise<void> {
   const key = generatePrivateKey();
+  const issuer = filesOf('server', generation);
   const signer = createSigner(
-    await certs.readText('server-ca.crt'),
-    createPrivateKey(await certs.readText('server-ca.key')),
+    await certs.readText(issuer.certificate),
+    createPrivateKey(await certs.readText(issuer.key)),
   );
   const pem = await issueCertificate(signer, {
     publicKey: createPublicKey(key),
@@ -53,6 +58,10 @@ export async function findServerCertificateFault(
   const facts = readCertificate(await certs.readText('server.crt'));
   const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
   if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
+  const issuer = filesOf('server', 'current').certificate;
+  if (!isIssuedBy(facts, readCertificate(await certs.readText(issuer)))) {
+    return { why: 'of another server CA', serves: false };
+  }
   const serves = now < facts.notAfter.getTime();
   const lacking = names.find((name) => !coversName(facts, name));
   if (lacking !== undefined) return { why: `without the name ${lacking}`, serves };

@@ -5,13 +5,20 @@
  */
 import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
 import { AUDIT_HASH_STEPS } from './migrations/0002-audit-hash.ts';
+import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
+import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
 export type MigrationStep = string | ((sql: SqlExecutor) => Promise<void>);
 
 /** The steps of migration 1, 2, ... in order. */
-const MIGRATIONS: readonly (readonly MigrationStep[])[] = [FIRST_STATEMENTS, AUDIT_HASH_STEPS];
+const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
+  FIRST_STATEMENTS,
+  AUDIT_HASH_STEPS,
+  GROUP_STATEMENTS,
+  GENERATION_STATEMENTS,
+];
 
 const MIGRATION_TABLE = `create table if not exists migration (
   number bigint primary key not null,

@@ -98,6 +98,8 @@ export interface Leaf {
   check?: (options: LeafOptions, words: unknown[]) => void;
   /** `words` are the arguments in order; a variadic one arrives as an array. */
   run: (performer: Performer, options: LeafOptions, words: unknown[]) => Promise<Shown>;
+  /** What is shown in place of a failure, where that is an answer too. */
+  explain?: (error: unknown, options: LeafOptions) => Shown | undefined;
 }
 
 export function addTargetOptions(command: Command): Command {
@@ -144,11 +146,17 @@ export function addLeaf(parent: Command, leaf: Leaf): Command {
     }
     const words = given.slice(0, -2);
     leaf.check?.(options, words);
-    const performer = await openTarget(options);
     try {
-      print(await leaf.run(performer, options, words), options.json);
-    } finally {
-      await performer.close();
+      const performer = await openTarget(options);
+      try {
+        print(await leaf.run(performer, options, words), options.json);
+      } finally {
+        await performer.close();
+      }
+    } catch (error) {
+      const shown = leaf.explain?.(error, options);
+      if (!shown) throw error;
+      print(shown, options.json);
     }
   });
   return command;

@@ -1,6 +1,7 @@
 /** `aptkeep status`. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
+import { renderCheck, renderUnknown } from './check.ts';
 import { addLeaf } from './command.ts';
 import { formatBytes, formatSpan, formatTime, paint, renderPairs, renderTable } from './table.ts';
 
@@ -52,10 +53,17 @@ export function addStatusCommands(program: Command): void {
   addLeaf(program, {
     usage: 'status',
     summary: 'health, clocks, suites and load on one screen',
-    example: 'aptkeep status',
-    run: async (performer) => {
+    example: 'aptkeep status --check',
+    options: (command) =>
+      command.option(
+        '--check',
+        'one line for a monitoring system, and its exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN',
+      ),
+    run: async (performer, options) => {
       const json = await performer.perform('status.show', {});
+      if (options.check) return renderCheck(json, performer.isServer);
       return { json, text: renderStatus(json) };
     },
+    explain: (error, options) => (options.check ? renderUnknown(error) : undefined),
   });
 }

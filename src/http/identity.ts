@@ -7,7 +7,7 @@ import type { Fault, PresentedCertificate, Trust } from '../authority/trust.ts';
 import { type RefusalCode, RefusalError } from '../errors.ts';
 import type { Actor } from '../operations/operation.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { findFault } from '../pki/verify.ts';
+import { findIssuer } from '../pki/verify.ts';
 
 /** What OpenSSL may hold against a certificate that is ours all the same. */
 const JUDGED_PER_REQUEST = new Set([
@@ -41,8 +41,8 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     const fault = String(socket.authorizationError ?? 'not authorized');
     if (!JUDGED_PER_REQUEST.has(fault)) return fault;
   }
-  const fault = findFault(raw, trust.authorities);
-  if (fault !== undefined) return fault;
+  const issuer = findIssuer(raw, trust.authorities);
+  if (typeof issuer === 'string') return issuer;
   const facts = readCertificate(raw);
   return {
     serial: facts.serial,
@@ -50,6 +50,8 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     notBefore: facts.notBefore.getTime(),
     notAfter: facts.notAfter.getTime(),
     commonName: facts.subject.commonName,
+    authority: issuer.fingerprint,
+    recognised: trust.recognise?.(facts),
   };
 }
 
@@ -88,9 +90,9 @@ export function describeActor(
   address: string | undefined,
   now: () => number,
 ): Actor {
-  const known = trust.find(presented.serial);
+  const known = trust.identify(presented);
   if (!known) throw new RefusalError('CERTIFICATE_NOT_RECORDED', 'the certificate is not recorded');
-  const { name, role, serial, suites } = known;
+  const { name, role, serial, suites, packages } = known;
   const confirm = (): void => admit(presented, trust, now());
-  return { name, role, serial, suites, address: address ?? null, confirm };
+  return { name, role, serial, suites, packages, address: address ?? null, confirm };
 }

@@ -48,9 +48,11 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
   const key = await certs.readText('server.key');
   const cert = await certs.readText('server.crt');
   // Asked for last: of two readings at once, neither may bring an older list.
-  const crl = trust.crl?.pem;
+  const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".
-  if (!crl) throw new RefusalError('CRL_STALE', 'there is no revocation list; the door stays shut');
+  if (crl.length < Math.max(trust.authorities.length, 1)) {
+    throw new RefusalError('CRL_STALE', 'a revocation list is missing; the door stays shut');
+  }
   return {
     key,
     cert,
@@ -212,11 +214,15 @@ export async function createGate(
 
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
   const lapse = watchLapse(parts, connections);
-  const unsubscribe = trust.subscribe(() => {
-    const cut = connections.cut((presented) => trust.isRevoked(presented.serial));
+  const unsubscribe = trust.subscribe((change) => {
+    if (change.kind === 'certificate' && !change.certificate.revoked) return;
+    const cut = connections.cut(
+      ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
+    );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
+    if (change.kind === 'certificate') return;
     lapse.restart();
-    reload().catch((error: unknown) =>
+    return reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),
     );
   });

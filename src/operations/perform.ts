@@ -101,7 +101,7 @@ async function auditFailure(
   error: unknown,
 ): Promise<void> {
   const isRefusal = error instanceof RefusalError;
-  if (!operation.changes && !(isRefusal && error.code === 'ROLE_FORBIDDEN')) return;
+  if (!operation.changes && !(isRefusal && error.code.endsWith('_FORBIDDEN'))) return;
   const outcome = isRefusal ? `refused ${error.code}` : 'failed';
   const detail = isRefusal ? error.message : 'internal error';
   // On a full disk the refusal itself must still reach the caller.

@@ -27,6 +27,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'certificate.show': ['observer', 'admin'],
   'certificate.revoke': ['admin'],
   'certificate.test': ['observer', 'admin'],
+  'authority.list': ['observer', 'admin'],
+  'authority.rotate': ['admin'],
+  'authority.finish': ['admin'],
   'crl.show': ['observer', 'admin'],
   'crl.refresh': ['admin'],
   'crl.export': ['observer', 'admin'],
@@ -46,7 +49,13 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'host.list': ['observer', 'admin'],
   'host.show': ['observer', 'admin'],
   'host.apt': ['admin'],
+  'host.set': ['admin'],
   'host.remove': ['admin'],
+  'group.create': ['admin'],
+  'group.list': ['observer', 'admin'],
+  'group.show': ['observer', 'admin'],
+  'group.set': ['admin'],
+  'group.remove': ['admin'],
   'audit.list': ['observer', 'admin'],
   'audit.verify': ['observer', 'admin'],
 };
@@ -54,7 +63,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
 /** The operations that change something. */
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
-  ...(['suite.publish', 'package.add', 'host.add', 'host.remove'] as const),
+  ...(['authority.rotate', 'authority.finish'] as const),
+  ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
+  ...(['group.create', 'group.set', 'group.remove'] as const),
 ];
 
 let site: OpenSite;
@@ -68,11 +79,17 @@ beforeAll(async () => {
   const { pem } = await perform(site.parts, ACTORS.admin, 'certificate.issue', web);
   examples = {
     'status.show': {},
-    'certificate.issue': { name: 'ci', role: 'uploader', csr: createCsr(), suites: ['stable'] },
+    'certificate.issue': {
+      ...{ name: 'ci', role: 'uploader', csr: createCsr(), suites: ['stable'] },
+      packages: ['hel*'],
+    },
     'certificate.list': {},
     'certificate.show': { certificate: 'web' },
     'certificate.revoke': { certificate: 'ci', reason: 'superseded' },
     'certificate.test': { pem },
+    'authority.list': {},
+    'authority.rotate': { authority: 'server' },
+    'authority.finish': { authority: 'server', force: true },
     'crl.show': {},
     'crl.refresh': {},
     'crl.export': {},
@@ -88,11 +105,17 @@ beforeAll(async () => {
     'key.show': {},
     'key.export': {},
     'key.package': {},
-    'host.add': { host: 'db' },
+    'host.add': { host: 'db', group: 'default' },
     'host.list': {},
     'host.show': { host: 'web' },
     'host.apt': { host: 'web', root: '/tmp/root', key: 'web.key' },
+    'host.set': { host: 'db', group: 'default' },
     'host.remove': { host: 'db' },
+    'group.create': { group: 'lab', suites: ['stable'], description: 'the laboratory' },
+    'group.list': {},
+    'group.show': { group: 'default' },
+    'group.set': { group: 'lab', suites: ['stable'], description: '' },
+    'group.remove': { group: 'lab' },
     'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
     'audit.verify': { head: `0:${'0'.repeat(64)}` },
   };
@@ -172,7 +195,11 @@ describe('a role', () => {
       const rows = await recordAudit(async () => {
         for (const name of forbidden) {
           const refused = perform(site.parts, ACTORS[role], name, { nonsense: true });
-          expect(await refusalOf(refused), name).toBe('ROLE_FORBIDDEN');
+          const roles = ALLOWED[name].join(' or ');
+          await expect(refused, name).rejects.toMatchObject({
+            code: 'ROLE_FORBIDDEN',
+            message: `${name} needs the role ${roles}; the-${role} is ${role}`,
+          });
         }
       });
       // A refused role is written down for reads too: somebody tried a door that is not theirs.
@@ -229,12 +256,21 @@ describe('an input', () => {
     ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 0 }, 'days'],
     ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 1.5 }, 'days'],
     ['certificate.issue', { name: 'x', role: 'host', csr: 'x', suites: ['stable'] }, 'suites'],
+    ['certificate.issue', { name: 'x', role: 'admin', csr: 'x', packages: ['a'] }, 'packages'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: [] }, 'packages'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['A*'] }, 'A*'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['a?'] }, 'a?'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['a/*'] }, 'a/*'],
     ['certificate.show', { certificate: '' }, 'certificate'],
     ['certificate.revoke', { certificate: 'web', reason: 'because' }, 'reason'],
     ['suite.create', { name: 'x', origin: 'x', label: 'x', validForDays: 'soon' }, 'validForDays'],
     ['publication.show', { suite: 'stable', number: 'one' }, 'number'],
     ['package.add', { files: [], suite: 'stable' }, 'files'],
     ['host.add', { host: '../x' }, '../x'],
+    ['group.create', { group: '../x' }, '../x'],
+    ['group.create', { group: 'x', suites: [] }, 'suites'],
+    ['group.create', { group: 'x', description: 'two\nlines' }, 'description'],
+    ['group.set', { group: 'default' }, 'nothing to set'],
     ['host.apt', { host: 'web', root: 'relative' }, 'root'],
     ['host.apt', { host: 'web', root: '/two\nlines' }, 'root'],
     ['host.apt', { host: 'web', root: '/a blank' }, 'root'],
@@ -296,6 +332,14 @@ describe('what nobody made', () => {
     ['host.show', { host: 'nobody' }, 'HOST_UNKNOWN'],
     ['host.apt', { host: 'nobody' }, 'HOST_UNKNOWN'],
     ['host.remove', { host: 'nobody' }, 'HOST_UNKNOWN'],
+    ['host.set', { host: 'nobody', group: 'default' }, 'HOST_UNKNOWN'],
+    ['host.set', { host: 'web', group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['host.add', { host: 'new', group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['group.show', { group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['group.set', { group: 'nothing', suites: null }, 'GROUP_UNKNOWN'],
+    ['group.set', { group: 'default', suites: ['nowhere'] }, 'SUITE_UNKNOWN'],
+    ['group.create', { group: 'x', suites: ['nowhere'] }, 'SUITE_UNKNOWN'],
+    ['group.remove', { group: 'nothing' }, 'GROUP_UNKNOWN'],
   ])('%s %j is refused with %s', async (name, input, code) => {
     expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
   });
@@ -304,6 +348,8 @@ describe('what nobody made', () => {
     ['suite.create', { name: 'stable', origin: 'x', label: 'x' }, 'SUITE_EXISTS'],
     ['host.add', { host: 'web' }, 'HOST_EXISTS'],
     ['host.remove', { host: 'web' }, 'INPUT_INVALID'],
+    ['group.create', { group: 'default' }, 'GROUP_EXISTS'],
+    ['group.remove', { group: 'default' }, 'GROUP_IN_USE'],
   ])('but what is there stays: %s %j', async (name, input, code) => {
     expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
   });
