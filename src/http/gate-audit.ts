@@ -32,6 +32,9 @@ interface Count {
   more: number;
 }
 
+/** A clock that went back ends a window too: it would never end by itself. */
+const isOver = ({ since }: Count, now: number): boolean => now < since || now - since >= WINDOW_MS;
+
 const iso = (time: number): string => new Date(time).toISOString();
 
 const toEntry = ({ code, ...refusal }: GateRefusal, at: number): AuditEntry => ({
@@ -63,33 +66,34 @@ class Crowd {
     this.#rest = rest;
   }
 
-  /** The entry to be written now, where it is the first of its kind. */
-  add(refusal: GateRefusal, now: number): AuditEntry | undefined {
+  /** What is to be written now: the refusal, where it is the first of its kind in its window. */
+  add(refusal: GateRefusal, now: number): AuditEntry[] {
     const { operation, serial, code, address } = refusal;
     const key = JSON.stringify([operation, serial, code, findNetwork(address)]);
     const count = this.#counts.get(key);
-    if (count !== undefined) {
+    if (count !== undefined && !isOver(count, now)) {
       count.more += 1;
       count.last = now;
-      return undefined;
+      return [];
     }
-    if (this.#counts.size >= this.#max) {
+    if (count === undefined && this.#counts.size >= this.#max) {
       this.#others ??= { first: this.#rest, since: now, last: now, more: 0 };
       this.#others.more += 1;
       this.#others.last = now;
-      return undefined;
+      return [];
     }
     const first = toEntry(refusal, now);
     this.#counts.set(key, { first, since: now, last: now, more: 0 });
-    return first;
+    return count !== undefined && count.more > 0 ? [summarise(count), first] : [first];
   }
 
-  /** Takes out the windows that are over, and answers what they counted. */
-  take(isOver: (count: Count) => boolean): AuditEntry[] {
-    const over = [...this.#counts].filter(([, count]) => isOver(count));
+  /** Takes out the windows that are over, all of them without a time; answers what they counted. */
+  take(now?: number): AuditEntry[] {
+    const isDue = (count: Count): boolean => now === undefined || isOver(count, now);
+    const over = [...this.#counts].filter(([, count]) => isDue(count));
     for (const [key] of over) this.#counts.delete(key);
     const counts = over.map(([, count]) => count).filter(({ more }) => more > 0);
-    if (this.#others && isOver(this.#others)) {
+    if (this.#others && isDue(this.#others)) {
       counts.push(this.#others);
       this.#others = undefined;
     }
@@ -111,9 +115,7 @@ export function createGateAudit(parts: OutboxParts): GateAudit {
   let closed = false;
   const sweep = (): void => {
     const now = parts.now();
-    // A clock that went back ends a window too: it would never end by itself.
-    const isOver = ({ since }: Count): boolean => now < since || now - since >= WINDOW_MS;
-    outbox.add([...strangers.take(isOver), ...known.take(isOver)]);
+    outbox.add([...strangers.take(now), ...known.take(now)]);
   };
   const timer = setInterval(sweep, SWEEP_MS);
   timer.unref();
@@ -122,13 +124,12 @@ export function createGateAudit(parts: OutboxParts): GateAudit {
     note(refusal) {
       if (closed) return;
       const crowd = refusal.serial === null ? strangers : known;
-      const first = crowd.add(refusal, parts.now());
-      if (first) outbox.add([first]);
+      outbox.add(crowd.add(refusal, parts.now()));
     },
     async close() {
       clearInterval(timer);
       closed = true;
-      outbox.add([...strangers.take(() => true), ...known.take(() => true)]);
+      outbox.add([...strangers.take(), ...known.take()]);
       await outbox.finish();
     },
   };
