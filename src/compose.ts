@@ -161,6 +161,7 @@ export async function openParts(
       repository,
       activity: createActivity(now()),
       url: `https://${choosePublicName(config, recorded)}:${config.values.listen.port}`,
+      serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,
       async close() {

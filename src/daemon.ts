@@ -12,7 +12,6 @@ import { writeSetting } from './catalog/settings.ts';
 import {
   initialiseDirectory,
   isInitialised,
-  listServerNames,
   type OpenedParts,
   openParts,
   readRecordedNames,
@@ -63,8 +62,8 @@ function listen(server: Server, address: Address, what: string): Promise<void> {
  * server CA may be kept elsewhere: what serves still goes on serving without it.
  */
 async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
-  const { catalog, certs } = parts.authority;
-  const names = listServerNames(parts.config, await readRecordedNames(catalog));
+  const { certs } = parts.authority;
+  const names = await parts.serverNames();
   const fault = await findServerCertificateFault(certs, names, parts.now());
   if (fault === undefined) return false;
   try {

@@ -22,7 +22,8 @@ export interface CurrentCrl extends RevocationList {
 
 export type Fault = 'revoked' | 'expired' | 'not yet valid' | 'not recorded';
 
-export type Listener = () => void;
+/** A promise where it takes a while until the change is in force. */
+export type Listener = () => Promise<void> | void;
 
 export class Trust {
   readonly #known = new Map<string, KnownCertificate>();
@@ -46,8 +47,13 @@ export class Trust {
       const known = this.#known.get(serial);
       if (known) known.revoked = true;
     }
-    for (const listener of this.#listeners) listener();
+    void this.announce();
     return true;
+  }
+
+  /** Tells the listeners that something changed; resolves when it is in force. */
+  async announce(): Promise<void> {
+    await Promise.all([...this.#listeners].map((listener) => listener()));
   }
 
   /** Remembers a certificate as the catalog has it. */
@@ -93,7 +99,7 @@ export class Trust {
     return known?.fingerprint === certificate.fingerprint ? undefined : 'not recorded';
   }
 
-  /** Calls `listener` after every change of the list in force; the answer ends that. */
+  /** Calls `listener` after every change; the answer ends that. */
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

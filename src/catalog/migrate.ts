@@ -4,10 +4,14 @@
  * Source of truth: migrations/, in the dialect of the port (sql.ts). Floor 2.
  */
 import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
+import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import type { Catalog } from './sql.ts';
 
 /** The statements of migration 1, 2, ... in order. */
-const MIGRATIONS: readonly (readonly string[])[] = [FIRST_STATEMENTS];
+const MIGRATIONS: readonly (readonly string[])[] = [
+  FIRST_STATEMENTS,
+  ENROLMENT_STATEMENTS, // 4
+];
 
 const MIGRATION_TABLE = `create table if not exists migration (
   number bigint primary key not null,

@@ -9,7 +9,7 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
-import { admit, describeActor, readPresented } from './identity.ts';
+import { admit, checkReach, describeActor, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
 
@@ -114,7 +114,9 @@ function createJudge(
       admit(connection.presented, trust, now());
       checkHost(request);
       const address = request.socket.remoteAddress;
-      serve(request, response, describeActor(connection.presented, trust, address, now));
+      const actor = describeActor(connection.presented, trust, address, now);
+      checkReach(actor, request.url);
+      serve(request, response, actor);
     } catch (error) {
       activity.refusals += 1;
       log.info({
@@ -198,10 +200,14 @@ export async function createGate(
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe(() => {
-    const cut = connections.cut((presented) => trust.isRevoked(presented.serial));
+    const cut = connections.cut(
+      (presented) => trust.isRevoked(presented.serial),
+      // The request under way is the one that used it up, or is refused for coming second.
+      (presented) => trust.find(presented.serial)?.role === 'enrolment',
+    );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     lapse.restart();
-    reload().catch((error: unknown) =>
+    return reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),
     );
   });

@@ -39,6 +39,8 @@ export interface Parts {
   activity: Activity;
   /** Where hosts reach the server, without a slash at the end. */
   url: string;
+  /** The names that the server's certificate needs, as configured and recorded. */
+  serverNames: () => Promise<string[]>;
   log: Logger;
   /** Milliseconds since the epoch. */
   now: () => number;

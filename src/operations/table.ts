@@ -11,6 +11,7 @@ import {
   testCertificate,
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
+import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
 import { addHost, listHosts, removeHost, showHost, showHostApt } from './hosts.ts';
 import { exportKey, packageKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
@@ -27,6 +28,8 @@ import {
 export const OPERATIONS = {
   'status.show': showStatus,
   'certificate.issue': issueCertificate,
+  'certificate.self': showSelf,
+  'certificate.renew': renewCertificate,
   'certificate.list': listCertificates,
   'certificate.show': showCertificate,
   'certificate.revoke': revokeCertificate,
@@ -51,6 +54,9 @@ export const OPERATIONS = {
   'host.show': showHost,
   'host.apt': showHostApt,
   'host.remove': removeHost,
+  'host.enrol': enrolHost,
+  'host.report': reportHost,
+  'server.renew': renewServer,
   'audit.list': listAudit,
 } as const;
 

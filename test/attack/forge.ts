@@ -155,6 +155,8 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     issued_by: 'test',
     revoked_at: null,
     revocation_reason: null,
+    replaces: null,
+    superseded_at: null,
   };
   await insertCertificate(site.parts.authority.catalog, row);
   site.parts.authority.trust.remember(row);

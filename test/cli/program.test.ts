@@ -23,7 +23,7 @@ describe('help', () => {
     const words = commands.map((path) => path.join(' '));
     for (const promised of [
       ...['init', 'serve', 'status', 'audit', 'publish', 'upload'],
-      ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test'],
+      ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test', 'cert renew'],
       ...['crl show', 'crl refresh', 'crl export', 'suite create', 'suite list', 'suite show'],
       ...['package list', 'package show', 'publication list', 'publication show'],
       ...['key show', 'key export', 'host add', 'host list', 'host show', 'host remove'],

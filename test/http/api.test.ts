@@ -38,6 +38,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     body: (role) => ({ name: `issued-by-${role}`, role: 'host', csr }),
     status: 201,
   },
+  'certificate.self': { roles: ROLES },
+  'certificate.renew': { roles: ROLES, body: () => ({ csr }), status: 201 },
   'certificate.list': { roles: WATCHERS },
   'certificate.test': {
     roles: WATCHERS,
@@ -71,6 +73,13 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'host.show': { roles: WATCHERS, path: () => ({ host: 'the-host' }) },
   'host.apt': { roles: ADMIN, path: () => ({ host: 'the-host' }) },
   'host.remove': { roles: ADMIN, path: (role) => ({ host: `gone-by-${role}` }) },
+  // By a kit's certificate alone, which reaches nothing else: attack/enrolment.test.ts.
+  'host.enrol': { roles: [], body: () => ({ csr }) },
+  'host.report': {
+    roles: ['host'],
+    body: () => ({ serverCa: 'a'.repeat(64), keyring: 'b'.repeat(64), client: '0.1.0' }),
+  },
+  'server.renew': { roles: ADMIN, body: () => ({}) },
   'audit.list': { roles: WATCHERS },
 };
 
@@ -128,7 +137,8 @@ describe('who may do what', () => {
 
   it.each(cases)('%s by %s: %s', async (name, role, allowed) => {
     const answer = await attempt(name, role);
-    expect(answer.text).not.toContain('PRIVATE KEY');
+    // A kit holds the key that is good once.
+    if (name !== 'host.add') expect(answer.text).not.toContain('PRIVATE KEY');
     if (allowed === 'yes') {
       expect(answer.status).toBe(ATTEMPTS[name].status ?? 200);
       expect(answer.type).toBe('application/json');
@@ -177,15 +187,19 @@ describe('who may do what', () => {
 });
 
 describe('what is sent', () => {
-  it.each(Object.keys(ATTEMPTS) as RoutedName[])('%s refuses an unknown key', async (name) => {
-    const { path } = ATTEMPTS[name];
+  const asked = (Object.keys(ATTEMPTS) as RoutedName[]).filter(
+    (name) => ATTEMPTS[name].roles.length > 0,
+  );
+  it.each(asked)('%s refuses an unknown key', async (name) => {
+    const { path, roles } = ATTEMPTS[name];
+    const role = roles.at(-1) ?? 'admin';
     const { method, path: template } = ROUTES[name];
-    const values = path?.('admin') ?? {};
+    const values = path?.(role) ?? {};
     const target = template.replace(/\{(\w+)\}/g, (_all, key) => values[key] ?? '');
     const test =
       method === 'POST'
-        ? api('admin', method, target).send({ ...ATTEMPTS[name].body?.('admin'), unheard: 'of' })
-        : api('admin', method, `${target}?unheard=of`);
+        ? api(role, method, target).send({ ...ATTEMPTS[name].body?.(role), unheard: 'of' })
+        : api(role, method, `${target}?unheard=of`);
     const answer = await test;
     expect([answer.status, answer.body.code]).toEqual([400, 'INPUT_INVALID']);
     expect(answer.body.detail).toContain('unheard');
