@@ -33,6 +33,7 @@ export const REFUSALS = {
   ROTATION_FOLLOWERS: 'Hosts still use what is to be taken away',
   GROUP_EXISTS: 'Group exists already',
   GROUP_IN_USE: 'Group in use',
+  RENEWED_TOO_OFTEN: 'Renewed too often',
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',

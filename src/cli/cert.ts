@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { checkName, ROLES, type Role } from '../authority/profiles.ts';
+import { checkName, type IssuableRole, ROLES } from '../authority/profiles.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
@@ -11,12 +11,13 @@ import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
 import { type NewFile, reserveFiles } from './new-files.ts';
 import type { Performer } from './performer.ts';
+import { RENEW } from './renew.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
 type Certificate = OutputOf<'certificate.list'>['certificates'][number];
 
 interface IssueOptions {
-  role: Role;
+  role: IssuableRole;
   out: string;
   csr?: string;
   days?: number;
@@ -113,6 +114,10 @@ function describe(one: Certificate & { pem: string }): string {
     ['valid from', formatTime(one.notBefore)],
     ['valid until', formatTime(one.notAfter)],
     ['issued', `${formatTime(one.issuedAt)} by ${one.issuedBy}`],
+    ...(one.replaces ? [['asked for with', one.replaces] as const] : []),
+    ...(one.supersededAt && !one.revokedAt
+      ? [['renewed', `revoked from ${formatTime(one.supersededAt)} on`] as const]
+      : []),
     ...(one.revokedAt
       ? [['revoked', `${formatTime(one.revokedAt)} (${one.reason})`] as const]
       : []),
@@ -182,6 +187,7 @@ export function addCertCommands(program: Command): void {
       return { json, text: renderCertificates(json.certificates) };
     },
   });
+  addLeaf(cert, RENEW);
   addLeaf(cert, {
     usage: 'test <file>',
     summary: 'would this certificate be let in now, and if not, why (exit status 1)',
