@@ -29,14 +29,22 @@ export function findCommand(access: KeyAccess, name: OutsideKey): Command | unde
   return line === null ? undefined : { name, line, log: access.log };
 }
 
+/** Files of certs/, of every generation -> the setting with which they are not there. */
+const OUTSIDE_FILES: readonly [RegExp, OutsideKey][] = [
+  [/^client-ca\b/, 'signer.clientCa'],
+  [/^server-ca\b/, 'signer.serverCa'],
+  [/^archive-key\b/, 'signer.openpgp'],
+];
+
 /**
  * For what can only be done to a key in certs/, a rotation say.
  * @throws RefusalError KEY_ELSEWHERE
  */
-export function demandHeldHere(access: KeyAccess, name: OutsideKey, deed: string): void {
-  if (access.values[name] === null) return;
+export function demandHeldHere(access: KeyAccess, file: string): void {
+  const name = OUTSIDE_FILES.find(([pattern]) => pattern.test(file))?.[1];
+  if (name === undefined || access.values[name] === null) return;
   throw new RefusalError(
     'KEY_ELSEWHERE',
-    `${deed}: the key is held outside, behind ${name}, and has to be changed there`,
+    `certs/${file}: this key is behind ${name}, and is changed where it is held`,
   );
 }

@@ -21,7 +21,7 @@ import {
   type SecretKey,
 } from '../signing/key.ts';
 import { type CertsFolder, KEY_FILES, type KeyFile, openCertsFolder } from './files.ts';
-import { readKeyAccess } from './key-access.ts';
+import { demandHeldHere, readKeyAccess } from './key-access.ts';
 import { PASSPHRASE_SOURCES, type Passphrase } from './passphrase.ts';
 
 /** A file that holds an OpenPGP key; the others hold PKCS#8. */
@@ -72,12 +72,16 @@ async function renderPrivateKey(key: KeyObject, passphrase?: Passphrase): Promis
     : encodePrivateKey(key);
 }
 
-/** Encrypted where a passphrase is configured. */
+/**
+ * Encrypted where a passphrase is configured.
+ * @throws RefusalError KEY_ELSEWHERE where the key in force is not in certs/
+ */
 export async function writePrivateKey(
   certs: CertsFolder,
   file: PrivateKeyFile,
   key: KeyObject,
 ): Promise<void> {
+  demandHeldHere(certs.access, file);
   const pem = await renderPrivateKey(key, certs.access.passphrase);
   certs.access.opened.set(pem, key);
   await certs.write(file, pem);
@@ -101,12 +105,16 @@ export async function readSecretKey(certs: CertsFolder, file: SecretKeyFile): Pr
 const renderSecretKey = async (key: SecretKey, passphrase?: Passphrase): Promise<string> =>
   passphrase ? encryptSigningKey(key, passphrase.secret.reveal()) : key.armor();
 
-/** Encrypted where a passphrase is configured. */
+/**
+ * Encrypted where a passphrase is configured.
+ * @throws RefusalError KEY_ELSEWHERE where the key in force is not in certs/
+ */
 export async function writeSecretKey(
   certs: CertsFolder,
   file: SecretKeyFile,
   key: SecretKey,
 ): Promise<void> {
+  demandHeldHere(certs.access, file);
   await certs.write(file, await renderSecretKey(key, certs.access.passphrase));
 }
 
