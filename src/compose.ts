@@ -18,6 +18,8 @@ import type { Catalog } from './catalog/sql.ts';
 import { openSqlite } from './catalog/sqlite.ts';
 import type { Config } from './config.ts';
 import { RefusalError } from './errors.ts';
+import { createReadingSource } from './fleet/groups.ts';
+import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
 import { Indexes } from './repository/indexes.ts';
@@ -160,8 +162,10 @@ export async function openParts(
       config,
       authority,
       repository,
+      readers: new Readers(createReadingSource(catalog)),
       activity: createActivity(now()),
       url: `https://${choosePublicName(config, recorded)}:${config.values.listen.port}`,
+      serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,
       async close() {

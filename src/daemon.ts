@@ -8,11 +8,11 @@ import {
   findServerCertificateFault,
   issueServerCertificate,
 } from './authority/server-certificate.ts';
+import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import {
   initialiseDirectory,
   isInitialised,
-  listServerNames,
   type OpenedParts,
   openParts,
   readRecordedNames,
@@ -63,8 +63,8 @@ function listen(server: Server, address: Address, what: string): Promise<void> {
  * server CA may be kept elsewhere: what serves still goes on serving without it.
  */
 async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
-  const { catalog, certs } = parts.authority;
-  const names = listServerNames(parts.config, await readRecordedNames(catalog));
+  const { certs } = parts.authority;
+  const names = await parts.serverNames();
   const fault = await findServerCertificateFault(certs, names, parts.now());
   if (fault === undefined) return false;
   try {
@@ -87,6 +87,12 @@ async function recordHostNames(parts: OpenedParts): Promise<void> {
   }
 }
 
+/** A witness outside the catalog: who owns that could cut off its end and chain it anew. */
+async function logAuditHead({ authority, log }: OpenedParts): Promise<void> {
+  const { number, hash } = await findAuditHead(authority.catalog);
+  log.info({ event: 'audit.head', number, hash });
+}
+
 interface Chore {
   name: string;
   /** When it is due next, in milliseconds since the epoch. */
@@ -98,13 +104,15 @@ interface Chore {
 function listChores(parts: OpenedParts, gate: Gate): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
-  const issuedAt = (): number =>
-    (authority.trust.crl?.nextUpdate.getTime() ?? 0) - authority.crlLifetime;
+  const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   return [
     {
       name: 'crl.refresh',
       due: () => (authority.trust.listOwed ? 0 : issuedAt() + parts.config.values['crl.refresh']),
-      run: () => issueNextCrl(authority),
+      run: async () => {
+        await issueNextCrl(authority);
+        await logAuditHead(parts);
+      },
     },
     {
       name: 'suite.sign',
@@ -196,6 +204,7 @@ async function prepare(parts: OpenedParts): Promise<void> {
   await renewServerCertificate(parts);
   await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  await logAuditHead(parts);
 }
 
 /**
@@ -219,7 +228,7 @@ export async function startDaemon(
     await prepare(parts);
     const app = createApp(parts);
     const gate = await createGate(parts, (request, response, actor) => {
-      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response);
+      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response, actor);
       rememberActor(request, actor);
       app(request, response);
     });
@@ -243,8 +252,9 @@ export async function startDaemon(
         gate.drain();
         log.info({ event: 'draining' });
         await Promise.all([stopChores(), drainServer(gate.server), drainServer(local)]);
-        gate.close();
+        await gate.close();
         health?.close();
+        await logAuditHead(parts);
         await parts.close();
         log.info({ event: 'stopped' });
       },

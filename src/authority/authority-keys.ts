@@ -12,26 +12,31 @@ import {
   reachAuthorityKey,
   type Signer,
 } from '../pki/signer.ts';
+import { type AuthorityKind, filesOf, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { findCommand } from './key-access.ts';
 import { readPrivateKey, writePrivateKey } from './keys.ts';
 
-export type AuthorityKind = 'client' | 'server';
-
-const SETTING = { client: 'signer.clientCa', server: 'signer.serverCa' } as const;
+export const SIGNER_SETTINGS = { client: 'signer.clientCa', server: 'signer.serverCa' } as const;
 
 /**
- * The signer of the CA in certs/KIND-ca.crt.
+ * The signer of a CA in certs/. A key outside is that of the current one.
  * @throws RefusalError NOT_INITIALISED, KEY_LOCKED, KEY_UNACCEPTABLE
  */
-export async function openSigner(certs: CertsFolder, kind: AuthorityKind): Promise<Signer> {
-  const certificate = await certs.readText(`${kind}-ca.crt`);
-  const command = findCommand(certs.access, SETTING[kind]);
+export async function openSigner(
+  certs: CertsFolder,
+  kind: AuthorityKind,
+  place: Place = 'current',
+): Promise<Signer> {
+  const files = filesOf(kind, place);
+  const certificate = await certs.readText(files.certificate);
+  const command =
+    place === 'current' ? findCommand(certs.access, SIGNER_SETTINGS[kind]) : undefined;
   const key = command
     ? reachAuthorityKey(readCertificate(certificate).publicKey, (bytes) =>
         runCommand(command, bytes),
       )
-    : holdAuthorityKey(await readPrivateKey(certs, `${kind}-ca.key`));
+    : holdAuthorityKey(await readPrivateKey(certs, files.key));
   return createSignerWith(certificate, key);
 }
 
@@ -43,13 +48,13 @@ export async function prepareAuthorityKey(
   certs: CertsFolder,
   kind: AuthorityKind,
 ): Promise<AuthorityKey> {
-  const command = findCommand(certs.access, SETTING[kind]);
+  const command = findCommand(certs.access, SIGNER_SETTINGS[kind]);
   if (command === undefined) {
     const key = generatePrivateKey();
-    await writePrivateKey(certs, `${kind}-ca.key`, key);
+    await writePrivateKey(certs, filesOf(kind, 'current').key, key);
     return holdAuthorityKey(key);
   }
-  const setting = `${SETTING[kind]}PublicKey` as const;
+  const setting = `${SIGNER_SETTINGS[kind]}PublicKey` as const;
   const path = certs.access.values[setting];
   if (path === null) {
     throw new RefusalError(

@@ -14,9 +14,13 @@ import { finishReplacing, replaceTogether } from './replacement.ts';
 const MODES = {
   'client-ca.crt': 0o644,
   'client-ca.key': 0o600,
+  'client-ca.previous.crt': 0o644,
+  'client-ca.previous.key': 0o600,
   'crl.pem': 0o644,
   'server-ca.crt': 0o644,
   'server-ca.key': 0o600,
+  'server-ca.next.crt': 0o644,
+  'server-ca.next.key': 0o600,
   'server.crt': 0o644,
   'server.key': 0o600,
   'archive-key.asc': 0o600,
@@ -30,6 +34,10 @@ export type CertsFile = keyof typeof MODES;
 export type KeyFile = {
   [File in CertsFile]: (typeof MODES)[File] extends 0o600 ? File : never;
 }[CertsFile];
+
+/** A file that holds an OpenPGP key; the others hold PKCS#8. */
+export type SecretKeyFile = Extract<KeyFile, `${string}.asc`>;
+export type PrivateKeyFile = Exclude<KeyFile, SecretKeyFile>;
 
 /** Every file that holds a key, whether it is there or not. */
 export const KEY_FILES = (Object.keys(MODES) as CertsFile[]).filter(
@@ -45,6 +53,8 @@ export interface CertsFolder {
   readText(file: CertsFile): Promise<string>;
   exists(file: CertsFile): Promise<boolean>;
   write(file: CertsFile, content: string | Uint8Array): Promise<void>;
+  /** Durable when it resolves; no fault where there is no such file. */
+  remove(file: CertsFile): Promise<void>;
   /** All of these files or none, whenever the machine dies. */
   writeTogether(contents: ReadonlyMap<CertsFile, string>): Promise<void>;
 }
@@ -60,6 +70,10 @@ export async function openCertsFolder(data: string, access: KeyAccess): Promise<
   await chmod(root, 0o700);
   await finishReplacing(root);
   const path = (file: CertsFile): string => join(root, file);
+  const syncFolder = async (): Promise<void> => {
+    const folder = await open(root, 'r');
+    await folder.sync().finally(() => folder.close());
+  };
   return {
     access,
     path,
@@ -89,12 +103,15 @@ export async function openCertsFolder(data: string, access: KeyAccess): Promise<
           await handle.close();
         }
         await rename(temporary, path(file));
-        const folder = await open(root, 'r');
-        await folder.sync().finally(() => folder.close());
+        await syncFolder();
       } catch (error) {
         await rm(temporary, { force: true });
         throw error;
       }
+    },
+    async remove(file) {
+      await rm(path(file), { force: true });
+      await syncFolder();
     },
     writeTogether: (contents) =>
       replaceTogether(

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
 import { createAuthorityWith } from '../pki/certificate.ts';
 import { createSerial } from '../pki/serial.ts';
+import type { AuthorityKey } from '../pki/signer.ts';
 import { prepareAuthorityKey } from './authority-keys.ts';
+import { type AuthorityKind, filesOf } from './exchange.ts';
 import type { CertsFile, CertsFolder } from './files.ts';
 import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
 
@@ -22,7 +24,27 @@ export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
   }
 }
 
-/** Make the client CA and the server CA; the generation in their names tells a later pair apart. */
+/** The certificate of a new authority; the generation in its name tells it from the one before. */
+export function certifyAuthority(
+  key: AuthorityKey,
+  kind: AuthorityKind,
+  generation: number,
+  organisation: string,
+  now: number,
+): Promise<string> {
+  return createAuthorityWith(
+    key,
+    // Cut before the kind: the two CAs must never share a name.
+    {
+      commonName: `${organisation.slice(0, 44)} ${kind} CA ${generation}`,
+      organization: organisation,
+    },
+    createSerial(randomBytes(16)),
+    { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
+  );
+}
+
+/** Make the client CA and the server CA. */
 export async function createAuthorities(
   certs: CertsFolder,
   organisation: string,
@@ -30,13 +52,7 @@ export async function createAuthorities(
 ): Promise<void> {
   for (const kind of ['client', 'server'] as const) {
     const key = await prepareAuthorityKey(certs, kind);
-    const pem = await createAuthorityWith(
-      key,
-      // Cut before the kind: the two CAs must never share a name.
-      { commonName: `${organisation.slice(0, 48)} ${kind} CA 1`, organization: organisation },
-      createSerial(randomBytes(16)),
-      { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
-    );
-    await certs.write(`${kind}-ca.crt`, pem);
+    const pem = await certifyAuthority(key, kind, 1, organisation, now);
+    await certs.write(filesOf(kind, 'current').certificate, pem);
   }
 }

@@ -9,7 +9,7 @@ import { RefusalError } from '../errors.ts';
 import { issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { readRequest } from '../pki/csr.ts';
 import { createSerial } from '../pki/serial.ts';
-import type { Authority } from './authority.ts';
+import { type Authority, issuingAuthority } from './authority.ts';
 import {
   addDays,
   BACKDATE_MS,
@@ -20,13 +20,14 @@ import {
   type Role,
 } from './profiles.ts';
 
-/** `days` from now; `suites` limits an uploader, null or absent for all. */
+/** `days` from now; `suites` and `packages` limit an uploader, null or absent for all. */
 export interface IssueRequest {
   name: string;
   role: Role;
   csr: string;
   days?: number | undefined;
   suites?: readonly string[] | null | undefined;
+  packages?: readonly string[] | null | undefined;
   issuedBy: string;
 }
 
@@ -51,7 +52,8 @@ export async function issueClientCertificate(
   }
   const { publicKey } = readRequest(request.csr);
   const now = authority.now();
-  const pem = await issueCertificate(authority.signer, {
+  const { signer, facts: issuer } = issuingAuthority(authority);
+  const pem = await issueCertificate(signer, {
     publicKey,
     subject: { commonName: name, organizationalUnit: request.role },
     serial: createSerial(randomBytes(16)),
@@ -65,6 +67,7 @@ export async function issueClientCertificate(
     name,
     role: request.role,
     suites: request.suites ? JSON.stringify(request.suites) : null,
+    packages: request.packages ? JSON.stringify(request.packages) : null,
     not_before: facts.notBefore.toISOString(),
     not_after: facts.notAfter.toISOString(),
     fingerprint: facts.fingerprint,
@@ -73,6 +76,7 @@ export async function issueClientCertificate(
     issued_by: request.issuedBy,
     revoked_at: null,
     revocation_reason: null,
+    authority: issuer.fingerprint,
   };
   await authority.catalog.transaction(async (sql) => {
     const others = await findCertificates(sql, name);

@@ -29,6 +29,18 @@ export function findCommand(access: KeyAccess, name: OutsideKey): Command | unde
   return line === null ? undefined : { name, line, log: access.log };
 }
 
+/**
+ * For what can only be done to a key in certs/, a rotation say.
+ * @throws RefusalError KEY_ELSEWHERE
+ */
+export function demandHeldHere(access: KeyAccess, name: OutsideKey, deed: string): void {
+  if (access.values[name] === null) return;
+  throw new RefusalError(
+    'KEY_ELSEWHERE',
+    `${deed}: the key is held outside, behind ${name}, and has to be changed there`,
+  );
+}
+
 /** Files of certs/, of every generation -> the setting with which they are not there. */
 const OUTSIDE_FILES: readonly [RegExp, OutsideKey][] = [
   [/^client-ca\b/, 'signer.clientCa'],
@@ -36,15 +48,8 @@ const OUTSIDE_FILES: readonly [RegExp, OutsideKey][] = [
   [/^archive-key\b/, 'signer.openpgp'],
 ];
 
-/**
- * For what can only be done to a key in certs/, a rotation say.
- * @throws RefusalError KEY_ELSEWHERE
- */
-export function demandHeldHere(access: KeyAccess, file: string): void {
+/** @throws RefusalError KEY_ELSEWHERE where a key would be written that nobody signs with */
+export function demandUse(access: KeyAccess, file: string): void {
   const name = OUTSIDE_FILES.find(([pattern]) => pattern.test(file))?.[1];
-  if (name === undefined || access.values[name] === null) return;
-  throw new RefusalError(
-    'KEY_ELSEWHERE',
-    `certs/${file}: this key is behind ${name}, and is changed where it is held`,
-  );
+  if (name !== undefined) demandHeldHere(access, name, `certs/${file} is not written`);
 }

@@ -20,13 +20,16 @@ import {
   readSigningKey,
   type SecretKey,
 } from '../signing/key.ts';
-import { type CertsFolder, KEY_FILES, type KeyFile, openCertsFolder } from './files.ts';
-import { demandHeldHere, readKeyAccess } from './key-access.ts';
+import {
+  type CertsFolder,
+  KEY_FILES,
+  type KeyFile,
+  openCertsFolder,
+  type PrivateKeyFile,
+  type SecretKeyFile,
+} from './files.ts';
+import { demandUse, readKeyAccess } from './key-access.ts';
 import { PASSPHRASE_SOURCES, type Passphrase } from './passphrase.ts';
-
-/** A file that holds an OpenPGP key; the others hold PKCS#8. */
-export type SecretKeyFile = Extract<KeyFile, `${string}.asc`>;
-export type PrivateKeyFile = Exclude<KeyFile, SecretKeyFile>;
 
 const isOpenPgp = (file: KeyFile): file is SecretKeyFile => file.endsWith('.asc');
 
@@ -66,7 +69,8 @@ export async function readPrivateKey(certs: CertsFolder, file: PrivateKeyFile): 
   }
 }
 
-async function renderPrivateKey(key: KeyObject, passphrase?: Passphrase): Promise<string> {
+/** PKCS#8 as it is kept at rest. */
+export async function renderPrivateKey(key: KeyObject, passphrase?: Passphrase): Promise<string> {
   return passphrase
     ? encryptPrivateKey(key, passphrase.secret.reveal(), randomBytes(RANDOM_BYTES))
     : encodePrivateKey(key);
@@ -81,7 +85,7 @@ export async function writePrivateKey(
   file: PrivateKeyFile,
   key: KeyObject,
 ): Promise<void> {
-  demandHeldHere(certs.access, file);
+  demandUse(certs.access, file);
   const pem = await renderPrivateKey(key, certs.access.passphrase);
   certs.access.opened.set(pem, key);
   await certs.write(file, pem);
@@ -114,7 +118,7 @@ export async function writeSecretKey(
   file: SecretKeyFile,
   key: SecretKey,
 ): Promise<void> {
-  demandHeldHere(certs.access, file);
+  demandUse(certs.access, file);
   await certs.write(file, await renderSecretKey(key, certs.access.passphrase));
 }
 

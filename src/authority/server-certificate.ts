@@ -4,7 +4,9 @@ import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
+import { isIssuedBy } from '../pki/verify.ts';
 import { openSigner } from './authority-keys.ts';
+import { filesOf, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { readPrivateKey, writePrivateKey } from './keys.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
@@ -12,14 +14,16 @@ import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.
  * @param names DNS names and IP addresses; the first is the CN.
+ * @param place of the server CA that issues it: the one beside only to end a rotation.
  */
 export async function issueServerCertificate(
   certs: CertsFolder,
   names: readonly string[],
   now: number,
+  place: Place = 'current',
 ): Promise<void> {
   const key = generatePrivateKey();
-  const signer = await openSigner(certs, 'server');
+  const signer = await openSigner(certs, 'server', place);
   const pem = await issueCertificate(signer, {
     publicKey: createPublicKey(key),
     subject: { commonName: (names[0] ?? 'localhost').slice(0, 64) },
@@ -51,6 +55,10 @@ export async function findServerCertificateFault(
   const facts = readCertificate(await certs.readText('server.crt'));
   const key = createPublicKey(await readPrivateKey(certs, 'server.key'));
   if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
+  const issuer = filesOf('server', 'current').certificate;
+  if (!isIssuedBy(facts, readCertificate(await certs.readText(issuer)))) {
+    return { why: 'of another server CA', serves: false };
+  }
   const serves = now < facts.notAfter.getTime();
   const lacking = names.find((name) => !coversName(facts, name));
   if (lacking !== undefined) return { why: `without the name ${lacking}`, serves };

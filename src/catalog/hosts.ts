@@ -7,6 +7,16 @@ export interface HostRow {
   added_at: string;
 }
 
+/** What a host said last of what it has installed: SHA-256 in hex, and the client's version. */
+export interface HostReport {
+  reported_at: string | null;
+  reported_ca: string | null;
+  reported_keyring: string | null;
+  reported_client: string | null;
+}
+
+export type ReportedHostRow = HostRow & HostReport;
+
 /** Resolves with false where the name is taken. */
 export async function insertHost(sql: SqlExecutor, row: HostRow): Promise<boolean> {
   const changed = await sql.run(
@@ -18,12 +28,17 @@ export async function insertHost(sql: SqlExecutor, row: HostRow): Promise<boolea
   return changed > 0;
 }
 
-export function listHosts(sql: SqlExecutor): Promise<HostRow[]> {
+export function listHosts(sql: SqlExecutor): Promise<ReportedHostRow[]> {
   return sql.all('SELECT * FROM host ORDER BY name');
 }
 
 export function findHost(sql: SqlExecutor, name: string): Promise<HostRow | undefined> {
   return sql.get('SELECT * FROM host WHERE name = $1', name);
+}
+
+/** Resolves with whether there was one. */
+export async function moveHost(sql: SqlExecutor, name: string, group: string): Promise<boolean> {
+  return (await sql.run('UPDATE host SET group_name = $2 WHERE name = $1', name, group)) > 0;
 }
 
 /** Resolves with whether there was one. */

@@ -21,6 +21,7 @@ interface IssueOptions {
   csr?: string;
   days?: number;
   suites?: string[];
+  packages?: string[];
   force?: boolean;
 }
 
@@ -46,7 +47,7 @@ function listNewFiles(name: string, options: IssueOptions): NewFile[] {
 }
 
 async function issue(performer: Performer, name: string, options: IssueOptions): Promise<Shown> {
-  const { role, days, suites } = options;
+  const { role, days, suites, packages } = options;
   checkName(name);
   const key = generatePrivateKey();
   const csr =
@@ -60,6 +61,7 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
       ...{ name, role, csr },
       ...(days === undefined ? {} : { days }),
       ...(suites === undefined ? {} : { suites }),
+      ...(packages === undefined ? {} : { packages }),
     });
     await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key)]);
     const written = files.map((file) => file.path);
@@ -78,12 +80,21 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
   }
 }
 
+/** A role and the suites and package names that it is limited to. */
+function nameRole({ role, suites, packages }: Certificate): string {
+  const limits = [
+    ...(suites ? [suites.join(', ')] : []),
+    ...(packages ? [packages.join(', ')] : []),
+  ];
+  return limits.length > 0 ? `${role} (${limits.join('; ')})` : role;
+}
+
 function renderCertificates(certificates: readonly Certificate[]): string {
   return renderTable(
     ['NAME', 'ROLE', 'STATUS', 'VALID UNTIL', 'SERIAL'],
     certificates.map((one) => [
       one.name,
-      one.suites ? `${one.role} (${one.suites.join(', ')})` : one.role,
+      nameRole(one),
       one.reason && one.reason !== 'unspecified' ? `${one.status} (${one.reason})` : one.status,
       formatTime(one.notAfter),
       one.serial,
@@ -96,6 +107,7 @@ function describe(one: Certificate & { pem: string }): string {
     ['name', one.name],
     ['role', one.role],
     ['suites', one.suites?.join(', ') ?? 'all'],
+    ['packages', one.packages?.join(', ') ?? 'all'],
     ['status', one.status],
     ['serial', one.serial],
     ['valid from', formatTime(one.notBefore)],
@@ -124,6 +136,11 @@ export function addCertCommands(program: Command): void {
         .option('--csr <file>', 'certify the key of this PKCS#10 request instead of a new one')
         .option('--days <n>', 'how long it is valid', parseCount)
         .option('--suites <names>', 'limit an uploader to these suites', collectWords)
+        .option(
+          '--packages <names>',
+          "limit an uploader to these package names; 'lu-moodle-*' is all that begin so",
+          collectWords,
+        )
         .option('--force', 'replace files that exist'),
     run: (performer, options, [name]) =>
       issue(performer, String(name), options as unknown as IssueOptions),

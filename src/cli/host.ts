@@ -28,9 +28,24 @@ export function addHostCommands(program: Command): void {
   addLeaf(host, {
     usage: 'add <name>',
     summary: 'record a host',
-    example: 'aptkeep host add moodle-web5',
-    run: async (performer, _options, [name]) =>
-      showHost(await performer.perform('host.add', { host: String(name) })),
+    example: 'aptkeep host add moodle-web5 --group moodle',
+    options: (command) =>
+      command.option('--group <name>', 'the group it is in (default: the group "default")'),
+    run: async (performer, options, [name]) => {
+      const group = options.group === undefined ? {} : { group: String(options.group) };
+      return showHost(await performer.perform('host.add', { host: String(name), ...group }));
+    },
+  });
+  addLeaf(host, {
+    usage: 'set <name>',
+    summary: 'put a host into another group',
+    example: 'aptkeep host set moodle-web5 --group moodle',
+    options: (command) =>
+      command.requiredOption('--group <name>', 'the group it is in from now on'),
+    run: async (performer, options, [name]) => {
+      const input = { host: String(name), group: String(options.group) };
+      return showHost(await performer.perform('host.set', input));
+    },
   });
   addLeaf(host, {
     usage: 'list',

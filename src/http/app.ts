@@ -3,6 +3,8 @@
  * Floor 7.
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import { exportCrls } from '../authority/crl.ts';
+import { readServerAuthorities } from '../authority/rotate.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
@@ -86,8 +88,8 @@ function mountPublicFiles(app: Express, parts: Parts): void {
       .map((k) => k.armored)
       .join(''),
   );
-  serve('/ca.crt', 'application/x-pem-file', () => authority.certs.readText('server-ca.crt'));
-  serve('/crl.pem', 'application/x-pem-file', () => authority.trust.crl?.pem ?? '');
+  serve('/ca.crt', 'application/x-pem-file', () => readServerAuthorities(authority.certs));
+  serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }
 
 /** Health for every certificate, metrics for those who may read everything. */

@@ -3,8 +3,8 @@
  * nothing else there. Source: the Prometheus text exposition format. Floor 7.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { readClocks } from '../operations/clocks.ts';
 import type { Parts } from '../operations/operation.ts';
-import { readClocks } from '../operations/status.ts';
 
 const quote = (label: string): string =>
   label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -7,7 +7,7 @@ import type { Fault, PresentedCertificate, Trust } from '../authority/trust.ts';
 import { type RefusalCode, RefusalError } from '../errors.ts';
 import type { Actor } from '../operations/operation.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { findFault } from '../pki/verify.ts';
+import { findIssuer } from '../pki/verify.ts';
 
 /** What OpenSSL may hold against a certificate that is ours all the same. */
 const JUDGED_PER_REQUEST = new Set([
@@ -41,8 +41,8 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     const fault = String(socket.authorizationError ?? 'not authorized');
     if (!JUDGED_PER_REQUEST.has(fault)) return fault;
   }
-  const fault = findFault(raw, trust.authorities);
-  if (fault !== undefined) return fault;
+  const issuer = findIssuer(raw, trust.authorities);
+  if (typeof issuer === 'string') return issuer;
   const facts = readCertificate(raw);
   return {
     serial: facts.serial,
@@ -50,25 +50,37 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     notBefore: facts.notBefore.getTime(),
     notAfter: facts.notAfter.getTime(),
     commonName: facts.subject.commonName,
+    authority: issuer.fingerprint,
+    recognised: trust.recognise?.(facts),
   };
 }
 
-/**
- * Judge a request by its connection's certificate, from memory.
- * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
- *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
- */
-export function admit(presented: Presented, trust: Trust, now: number): void {
+/** Why a certificate of ours may not enter now, judged from memory; undefined where it may. */
+export function findRefusal(
+  presented: Presented,
+  trust: Trust,
+  now: number,
+): RefusalError | undefined {
   if (!trust.isFresh(now)) {
-    throw new RefusalError(
+    return new RefusalError(
       'CRL_STALE',
       'the revocation list is out of date; nobody is let in until `aptkeep crl refresh` on the server',
     );
   }
   const fault = trust.findFault(presented, now);
-  if (fault === undefined) return;
+  if (fault === undefined) return undefined;
   const detail = `the certificate of ${presented.commonName}, serial ${presented.serial}, is ${fault}`;
-  throw new RefusalError(FAULT_CODES[fault], detail);
+  return new RefusalError(FAULT_CODES[fault], detail);
+}
+
+/**
+ * Judge a request by its connection's certificate.
+ * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
+ *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
+ */
+export function admit(presented: Presented, trust: Trust, now: number): void {
+  const refusal = findRefusal(presented, trust, now);
+  if (refusal) throw refusal;
 }
 
 /** Who asks, as the catalog's record of the serial says; `admit` has passed before. */
@@ -78,9 +90,9 @@ export function describeActor(
   address: string | undefined,
   now: () => number,
 ): Actor {
-  const known = trust.find(presented.serial);
+  const known = trust.identify(presented);
   if (!known) throw new RefusalError('CERTIFICATE_NOT_RECORDED', 'the certificate is not recorded');
-  const { name, role, serial, suites } = known;
+  const { name, role, serial, suites, packages } = known;
   const confirm = (): void => admit(presented, trust, now());
-  return { name, role, serial, suites, address: address ?? null, confirm };
+  return { name, role, serial, suites, packages, address: address ?? null, confirm };
 }

@@ -23,6 +23,9 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'certificate.test': post('/v1/certificates/test'),
   'certificate.show': get('/v1/certificates/{certificate}'),
   'certificate.revoke': post('/v1/certificates/{certificate}/revoke'),
+  'authority.list': get('/v1/authorities'),
+  'authority.rotate': post('/v1/authorities/{authority}/rotate'),
+  'authority.finish': post('/v1/authorities/{authority}/finish'),
   'crl.show': get('/v1/crl'),
   'crl.refresh': post('/v1/crl/refresh'),
   'crl.export': get('/v1/crl/export'),
@@ -41,8 +44,15 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'host.list': get('/v1/hosts'),
   'host.show': get('/v1/hosts/{host}'),
   'host.apt': get('/v1/hosts/{host}/apt'),
+  'host.set': post('/v1/hosts/{host}'),
   'host.remove': { method: 'DELETE', path: '/v1/hosts/{host}' },
+  'group.create': post('/v1/groups'),
+  'group.list': get('/v1/groups'),
+  'group.show': get('/v1/groups/{group}'),
+  'group.set': post('/v1/groups/{group}'),
+  'group.remove': { method: 'DELETE', path: '/v1/groups/{group}' },
   'audit.list': get('/v1/audit'),
+  'audit.verify': get('/v1/audit/verify'),
 };
 
 /** The keys in a path, in order. */

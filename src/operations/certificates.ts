@@ -1,15 +1,17 @@
 /** Operations on client certificates. Floor 5. */
 import { z } from 'zod';
 import { issueClientCertificate } from '../authority/issue.ts';
-import { MAX_CERTIFICATE_DAYS, ROLES } from '../authority/profiles.ts';
+import { MAX_CERTIFICATE_DAYS, ROLES, type Role } from '../authority/profiles.ts';
 import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
+import { readServerAuthorities } from '../authority/rotate.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
 import { listCertificates as queryCertificates } from '../catalog/certificates.ts';
-import { insertHost } from '../catalog/hosts.ts';
+import { isPackagePattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
+import { DEFAULT_GROUP, recordHost } from '../fleet/groups.ts';
 import { readCertificate } from '../pki/certificate.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
-import { findFault } from '../pki/verify.ts';
+import { findIssuer } from '../pki/verify.ts';
 import { getSuite } from '../repository/suites.ts';
 import { ADMINS, defineOperation, READERS } from './operation.ts';
 
@@ -20,7 +22,11 @@ const certificate = z.object({
   suites: z
     .array(z.string())
     .nullable()
-    .describe('the suites an uploader may add to; null for all'),
+    .describe('the suites an uploader may add to and read; null for all'),
+  packages: z
+    .array(z.string())
+    .nullable()
+    .describe('patterns of the package names an uploader may add; null for all'),
   status: z.enum(['valid', 'expired', 'revoked']),
   notBefore: z.string(),
   notAfter: z.string(),
@@ -31,6 +37,9 @@ const certificate = z.object({
   fingerprint: z.string().describe('SHA-256 of the DER form, in lower-case hex'),
 });
 
+/** Each is asked about every package of an upload. */
+const MAX_PATTERNS = 200;
+
 const nameOrSerial = z.object({ certificate: z.string().min(1).describe('a name or a serial') });
 
 function describeCertificate(row: CertificateRow, now: number): z.input<typeof certificate> {
@@ -40,6 +49,7 @@ function describeCertificate(row: CertificateRow, now: number): z.input<typeof c
     name: row.name,
     role: row.role as (typeof ROLES)[number],
     suites: row.suites === null ? null : (JSON.parse(row.suites) as string[]),
+    packages: row.packages === null ? null : (JSON.parse(row.packages) as string[]),
     status: row.revoked_at !== null ? 'revoked' : expired ? 'expired' : 'valid',
     notBefore: row.not_before,
     notAfter: row.not_after,
@@ -49,6 +59,27 @@ function describeCertificate(row: CertificateRow, now: number): z.input<typeof c
     reason: row.revocation_reason,
     fingerprint: row.fingerprint,
   };
+}
+
+/** @throws RefusalError INPUT_INVALID */
+function checkLimits(input: {
+  role: Role;
+  suites?: string[] | undefined;
+  packages?: string[] | undefined;
+}): void {
+  for (const limit of ['suites', 'packages'] as const) {
+    if (input[limit] === undefined || input.role === 'uploader') continue;
+    throw new RefusalError(
+      'INPUT_INVALID',
+      `${limit}: only an uploader is limited to ${limit}, not a ${input.role}`,
+    );
+  }
+  const wrong = input.packages?.find((pattern) => !isPackagePattern(pattern));
+  if (wrong === undefined) return;
+  throw new RefusalError(
+    'INPUT_INVALID',
+    `packages: ${JSON.stringify(wrong.slice(0, 80))} is no package name, nor one with * in it`,
+  );
 }
 
 export const issueCertificate = defineOperation({
@@ -61,6 +92,12 @@ export const issueCertificate = defineOperation({
     csr: z.string().describe('PKCS#10, PEM; only its key is used'),
     days: z.coerce.number().int().min(1).max(MAX_CERTIFICATE_DAYS).optional(),
     suites: z.array(z.string()).min(1).optional().describe('limits an uploader to these suites'),
+    packages: z
+      .array(z.string())
+      .min(1)
+      .max(MAX_PATTERNS)
+      .optional()
+      .describe('limits an uploader to these package names, in which * stands for any characters'),
   }),
   output: z.object({
     ...certificate.shape,
@@ -69,23 +106,14 @@ export const issueCertificate = defineOperation({
   }),
   subject: (input) => `${input.role} ${input.name}`,
   async run(parts, input, actor) {
-    if (input.suites && input.role !== 'uploader') {
-      throw new RefusalError(
-        'INPUT_INVALID',
-        `suites: only an uploader is limited to suites, not a ${input.role}`,
-      );
-    }
+    checkLimits(input);
     for (const suite of input.suites ?? []) await getSuite(parts.repository, suite);
     const row = await issueClientCertificate(parts.authority, { ...input, issuedBy: actor.name });
     if (input.role === 'host') {
       const added_at = row.issued_at;
-      await insertHost(parts.authority.catalog, {
-        name: row.name,
-        group_name: 'default',
-        added_at,
-      });
+      await recordHost(parts, { name: row.name, group_name: DEFAULT_GROUP, added_at });
     }
-    const ca = await parts.authority.certs.readText('server-ca.crt');
+    const ca = await readServerAuthorities(parts.authority.certs);
     return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
   },
 });
@@ -150,14 +178,17 @@ export const testCertificate = defineOperation({
   async run(parts, input) {
     const facts = readCertificate(input.pem);
     const { trust } = parts.authority;
+    const issuer = findIssuer(facts.der, trust.authorities);
     const presented = {
+      authority: typeof issuer === 'string' ? '' : issuer.fingerprint,
+      recognised: trust.recognise?.(facts),
       serial: facts.serial,
       fingerprint: facts.fingerprint,
       notBefore: facts.notBefore.getTime(),
       notAfter: facts.notAfter.getTime(),
     };
     const reason =
-      findFault(facts.der, trust.authorities) ??
+      (typeof issuer === 'string' ? issuer : undefined) ??
       (trust.isFresh(parts.now()) ? undefined : 'the revocation list is out of date') ??
       trust.findFault(presented, parts.now());
     return {
@@ -165,7 +196,7 @@ export const testCertificate = defineOperation({
       reason: reason ?? null,
       serial: facts.serial,
       name: facts.subject.commonName,
-      role: trust.find(facts.serial)?.role ?? null,
+      role: (trust.recognise ? presented.recognised : trust.find(facts.serial))?.role ?? null,
     };
   },
 });

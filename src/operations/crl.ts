@@ -1,6 +1,6 @@
 /** Operations on the revocation list. Floor 5. */
 import { z } from 'zod';
-import { issueNextCrl } from '../authority/crl.ts';
+import { exportCrls, issueNextCrl } from '../authority/crl.ts';
 import { RefusalError } from '../errors.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
 
@@ -62,5 +62,8 @@ export const exportCrl = defineOperation({
   changes: false,
   input: z.object({}),
   output: z.object({ pem: z.string() }),
-  run: async (parts) => ({ pem: currentCrl(parts).pem }),
+  async run(parts) {
+    currentCrl(parts);
+    return { pem: exportCrls(parts.authority.trust) };
+  },
 });

@@ -1,12 +1,14 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
 import { checkName } from '../authority/profiles.ts';
+import { readServerAuthorities } from '../authority/rotate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
-import { deleteHost, findHost, insertHost, listHosts as queryHosts } from '../catalog/hosts.ts';
+import { findHost, listHosts as queryHosts } from '../catalog/hosts.ts';
 import { listSuites } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
 import { listAptFiles } from '../fleet/apt-files.ts';
 import { renderAptScript } from '../fleet/apt-script.ts';
+import { DEFAULT_GROUP, forgetHost, moveHost, recordHost } from '../fleet/groups.ts';
 import { readSuiteRow } from '../repository/suites.ts';
 import { exportKeyring } from '../signing/key.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
@@ -53,17 +55,17 @@ async function getHost(parts: Parts, name: string) {
 }
 
 export const addHost = defineOperation({
-  summary: 'Record a host',
+  summary: 'Record a host in a group',
   roles: ADMINS,
   changes: true,
-  input: z.object({ host: z.string() }),
+  input: z.object({ ...named.shape, group: z.string().default(DEFAULT_GROUP) }),
   output: host,
   subject: (input) => input.host,
   async run(parts, input) {
     const name = checkName(input.host);
     const added_at = new Date(parts.now()).toISOString();
-    const row = { name, group_name: 'default', added_at };
-    if (!(await insertHost(parts.authority.catalog, row))) {
+    const row = { name, group_name: input.group, added_at };
+    if (!(await recordHost(parts, row))) {
       throw new RefusalError('HOST_EXISTS', `host ${name} exists already`);
     }
     return describeHost(parts, row);
@@ -91,6 +93,19 @@ export const showHost = defineOperation({
   run: async (parts, input) => describeHost(parts, await getHost(parts, input.host)),
 });
 
+export const setHost = defineOperation({
+  summary: 'Put a host into another group; in force at its next request',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({ ...named.shape, group: z.string() }),
+  output: host,
+  subject: (input) => `${input.host}: group ${input.group}`,
+  async run(parts, input) {
+    await moveHost(parts, input.host, input.group);
+    return describeHost(parts, await getHost(parts, input.host));
+  },
+});
+
 export const removeHost = defineOperation({
   summary: 'Forget a host; its certificates stay as they are, revoke them first',
   roles: ADMINS,
@@ -107,13 +122,13 @@ export const removeHost = defineOperation({
       );
     }
     await getHost(parts, input.host);
-    await deleteHost(parts.authority.catalog, input.host);
+    await forgetHost(parts, input.host);
     return { host: input.host };
   },
 });
 
 export const showHostApt = defineOperation({
-  summary: 'The files with which a host reaches this repository, and a script that writes them',
+  summary: 'The files with which a host reaches what it may read, and a script that writes them',
   roles: ADMINS,
   changes: false,
   input: z.object({
@@ -151,13 +166,20 @@ export const showHostApt = defineOperation({
         `host ${input.host} has no valid certificate: issue one first`,
       );
     }
-    const suites = (await listSuites(parts.repository.catalog)).map(readSuiteRow);
+    const mayRead = await parts.readers.findReadable({
+      name: input.host,
+      role: 'host',
+      suites: null,
+    });
+    const suites = (await listSuites(parts.repository.catalog))
+      .map(readSuiteRow)
+      .filter((suite) => mayRead(suite.name));
     const source = {
       host: input.host,
       url: parts.url,
       suites,
       certificate: certificate.pem,
-      ca: await parts.authority.certs.readText('server-ca.crt'),
+      ca: await readServerAuthorities(parts.authority.certs),
       keyring: parts.repository.signingKeys
         .map((key) => exportKeyring(key.publicKey).armored)
         .join(''),

@@ -2,7 +2,8 @@
  * THE TABLE: every operation once. The command line and the HTTP API are its two faces. Floor 5.
  */
 import type { z } from 'zod';
-import { listAudit } from './audit.ts';
+import { listAudit, verifyAudit } from './audit.ts';
+import { finishAuthority, listAuthorities, rotateAuthority } from './authorities.ts';
 import {
   issueCertificate,
   listCertificates,
@@ -11,7 +12,8 @@ import {
   testCertificate,
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
-import { addHost, listHosts, removeHost, showHost, showHostApt } from './hosts.ts';
+import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
+import { addHost, listHosts, removeHost, setHost, showHost, showHostApt } from './hosts.ts';
 import { exportKey, packageKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';
@@ -31,6 +33,9 @@ export const OPERATIONS = {
   'certificate.show': showCertificate,
   'certificate.revoke': revokeCertificate,
   'certificate.test': testCertificate,
+  'authority.list': listAuthorities,
+  'authority.rotate': rotateAuthority,
+  'authority.finish': finishAuthority,
   'crl.show': showCrl,
   'crl.refresh': refreshCrl,
   'crl.export': exportCrl,
@@ -50,8 +55,15 @@ export const OPERATIONS = {
   'host.list': listHosts,
   'host.show': showHost,
   'host.apt': showHostApt,
+  'host.set': setHost,
   'host.remove': removeHost,
+  'group.create': createGroup,
+  'group.list': listGroups,
+  'group.show': showGroup,
+  'group.set': setGroup,
+  'group.remove': removeGroup,
   'audit.list': listAudit,
+  'audit.verify': verifyAudit,
 } as const;
 
 export type OperationName = keyof typeof OPERATIONS;

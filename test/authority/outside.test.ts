@@ -6,7 +6,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { issueFirstCrl, issueNextCrl } from '../../src/authority/crl.ts';
-import { demandHeldHere } from '../../src/authority/key-access.ts';
+import { demandUse } from '../../src/authority/key-access.ts';
 import { writePrivateKey } from '../../src/authority/keys.ts';
 import { revokeCertificates } from '../../src/authority/revoke.ts';
 import { issueServerCertificate } from '../../src/authority/server-certificate.ts';
@@ -88,16 +88,16 @@ describe('with both keys in a token', () => {
   it('no key is written beside it, of any generation', async () => {
     const { access } = kept.authority.certs;
     for (const file of ['client-ca.key', 'client-ca-2.key', 'server-ca.key']) {
-      expect(() => demandHeldHere(access, file)).toThrow(
+      expect(() => demandUse(access, file)).toThrow(
         expect.objectContaining({ code: 'KEY_ELSEWHERE' }),
       );
     }
-    for (const file of ['server.key', 'archive-key.asc']) demandHeldHere(access, file);
+    for (const file of ['server.key', 'archive-key.asc']) demandUse(access, file);
     const written = writePrivateKey(kept.authority.certs, 'client-ca.key', generatePrivateKey());
     await expect(written).rejects.toMatchObject({
       code: 'KEY_ELSEWHERE',
       message:
-        'certs/client-ca.key: this key is behind signer.clientCa, and is changed where it is held',
+        'certs/client-ca.key is not written: the key is held outside, behind signer.clientCa, and has to be changed there',
     });
   });
 
@@ -190,7 +190,9 @@ describe('a signer that', () => {
     await replaceSigner('exit 1');
     const told: boolean[] = [];
     const { trust } = kept.authority;
-    const unsubscribe = trust.subscribe(() => told.push(trust.isRevoked(row.serial)));
+    const unsubscribe = trust.subscribe(() => {
+      told.push(trust.isRevoked(row.serial));
+    });
     const revoked = revokeCertificates(kept.authority, 'stolen', 'keyCompromise');
     await expect(revoked).rejects.toThrow(/^revoked, and refused by this server from now on/);
     unsubscribe();

@@ -152,12 +152,18 @@ export async function receive(parts: OpenRepository, bytes: Uint8Array): Promise
 export async function ingest(
   parts: OpenRepository,
   packages: readonly Uint8Array[],
-  place: { suite?: string; component?: string; confirm?: () => void } = {},
+  place: {
+    suite?: string;
+    component?: string;
+    names?: readonly string[];
+    confirm?: () => void;
+  } = {},
 ): Promise<IngestResult[]> {
   const files = await Promise.all(packages.map((bytes) => receive(parts, bytes)));
-  const { suite = 'stable', component, confirm = () => {} } = place;
+  const { suite = 'stable', component, names = null, confirm = () => {} } = place;
   try {
-    return await ingestPackages(parts, { files, suite, component, actor: 'test', confirm });
+    const request = { files, suite, component, actor: 'test', packages: names, confirm };
+    return await ingestPackages(parts, request);
   } finally {
     for (const file of files) rmSync(file.path, { force: true });
   }
