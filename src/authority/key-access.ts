@@ -40,3 +40,16 @@ export function demandHeldHere(access: KeyAccess, name: OutsideKey, deed: string
     `${deed}: the key is held outside, behind ${name}, and has to be changed there`,
   );
 }
+
+/** Files of certs/, of every generation -> the setting with which they are not there. */
+const OUTSIDE_FILES: readonly [RegExp, OutsideKey][] = [
+  [/^client-ca\b/, 'signer.clientCa'],
+  [/^server-ca\b/, 'signer.serverCa'],
+  [/^archive-key\b/, 'signer.openpgp'],
+];
+
+/** @throws RefusalError KEY_ELSEWHERE where a key would be written that nobody signs with */
+export function demandUse(access: KeyAccess, file: string): void {
+  const name = OUTSIDE_FILES.find(([pattern]) => pattern.test(file))?.[1];
+  if (name !== undefined) demandHeldHere(access, name, `certs/${file} is not written`);
+}

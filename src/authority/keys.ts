@@ -28,7 +28,7 @@ import {
   type PrivateKeyFile,
   type SecretKeyFile,
 } from './files.ts';
-import { readKeyAccess } from './key-access.ts';
+import { demandUse, readKeyAccess } from './key-access.ts';
 import { PASSPHRASE_SOURCES, type Passphrase } from './passphrase.ts';
 
 const isOpenPgp = (file: KeyFile): file is SecretKeyFile => file.endsWith('.asc');
@@ -76,12 +76,16 @@ export async function renderPrivateKey(key: KeyObject, passphrase?: Passphrase):
     : encodePrivateKey(key);
 }
 
-/** Encrypted where a passphrase is configured. */
+/**
+ * Encrypted where a passphrase is configured.
+ * @throws RefusalError KEY_ELSEWHERE where the key in force is not in certs/
+ */
 export async function writePrivateKey(
   certs: CertsFolder,
   file: PrivateKeyFile,
   key: KeyObject,
 ): Promise<void> {
+  demandUse(certs.access, file);
   const pem = await renderPrivateKey(key, certs.access.passphrase);
   certs.access.opened.set(pem, key);
   await certs.write(file, pem);
@@ -105,12 +109,16 @@ export async function readSecretKey(certs: CertsFolder, file: SecretKeyFile): Pr
 const renderSecretKey = async (key: SecretKey, passphrase?: Passphrase): Promise<string> =>
   passphrase ? encryptSigningKey(key, passphrase.secret.reveal()) : key.armor();
 
-/** Encrypted where a passphrase is configured. */
+/**
+ * Encrypted where a passphrase is configured.
+ * @throws RefusalError KEY_ELSEWHERE where the key in force is not in certs/
+ */
 export async function writeSecretKey(
   certs: CertsFolder,
   file: SecretKeyFile,
   key: SecretKey,
 ): Promise<void> {
+  demandUse(certs.access, file);
   await certs.write(file, await renderSecretKey(key, certs.access.passphrase));
 }
 

@@ -6,8 +6,11 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { issueFirstCrl, issueNextCrl } from '../../src/authority/crl.ts';
+import { demandUse } from '../../src/authority/key-access.ts';
+import { writePrivateKey } from '../../src/authority/keys.ts';
 import { revokeCertificates } from '../../src/authority/revoke.ts';
 import { issueServerCertificate } from '../../src/authority/server-certificate.ts';
+import { generatePrivateKey } from '../../src/pki/key.ts';
 import type { SettingKey } from '../../src/settings.ts';
 import { createScratch, succeed } from '../e2e/command.ts';
 import {
@@ -80,6 +83,22 @@ describe('with both keys in a token', () => {
     expect(readSerials(await verifyCrl(data))).toContain(row.serial);
     await expect(verifyClient(data, row.pem)).rejects.toThrow(/certificate revoked/);
     expect(kept.authority.trust.listOwed).toBe(false);
+  });
+
+  it('no key is written beside it, of any generation', async () => {
+    const { access } = kept.authority.certs;
+    for (const file of ['client-ca.key', 'client-ca-2.key', 'server-ca.key']) {
+      expect(() => demandUse(access, file)).toThrow(
+        expect.objectContaining({ code: 'KEY_ELSEWHERE' }),
+      );
+    }
+    for (const file of ['server.key', 'archive-key.asc']) demandUse(access, file);
+    const written = writePrivateKey(kept.authority.certs, 'client-ca.key', generatePrivateKey());
+    await expect(written).rejects.toMatchObject({
+      code: 'KEY_ELSEWHERE',
+      message:
+        'certs/client-ca.key is not written: the key is held outside, behind signer.clientCa, and has to be changed there',
+    });
   });
 
   it('many at once get a signature of their own each', async () => {
