@@ -41,6 +41,7 @@ export const REFUSALS = {
   SPACE_EXHAUSTED: 'No room left',
   SERVER_UNREACHABLE: 'Server not reached',
   FILE_UNREADABLE: 'File not readable',
+  PROGRAM_MISSING: 'Program not installed',
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;

@@ -45,6 +45,7 @@ export const STATUSES: Readonly<Record<RefusalCode, number>> = {
   SPACE_EXHAUSTED: 507,
   SERVER_UNREACHABLE: 502,
   FILE_UNREADABLE: 400,
+  PROGRAM_MISSING: 503,
 };
 
 /** `type` names the code; `detail` says what was refused and why. */

@@ -9,6 +9,7 @@ import { insertHost } from '../catalog/hosts.ts';
 import { RefusalError } from '../errors.ts';
 import { readCertificate } from '../pki/certificate.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
+import { writePem } from '../pki/pem.ts';
 import { findFault } from '../pki/verify.ts';
 import { getSuite } from '../repository/suites.ts';
 import { ADMINS, defineOperation, READERS } from './operation.ts';
@@ -65,6 +66,7 @@ export const issueCertificate = defineOperation({
   output: z.object({
     ...certificate.shape,
     pem: z.string(),
+    issuer: z.string().describe('the CA that signed it'),
     ca: z.string().describe("the CA of the server's certificate, which the client pins"),
   }),
   subject: (input) => `${input.role} ${input.name}`,
@@ -86,7 +88,8 @@ export const issueCertificate = defineOperation({
       });
     }
     const ca = await parts.authority.certs.readText('server-ca.crt');
-    return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
+    const issuer = writePem('CERTIFICATE', parts.authority.signer.certificate);
+    return { ...describeCertificate(row, parts.now()), pem: row.pem, issuer, ca };
   },
 });
 
