@@ -10,6 +10,8 @@ const { asn1 } = forge;
 /** A piece of DER not yet written. */
 export type Node = forge.asn1.Asn1;
 
+const CONSTRUCTED = 0x20;
+
 /** forge keeps bytes as a string of characters 0 to 255. */
 const toBinary = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
@@ -17,11 +19,12 @@ const toBinary = (bytes: Uint8Array): string =>
 /** @param tag identifier octet. `value` is the contents or, for a constructed node, its children. */
 export function createNode(tag: number, value: Uint8Array | string | Node[]): Node {
   const composed = Array.isArray(value);
-  // Contents that are DER already go under a constructed tag as they stand: forge sets the
-  // constructed bit only over children, so it travels in the type.
-  const type = composed ? tag & 0x1f : tag & 0x3f;
+  // The class and the constructed bit travel in the type: forge sets the one only over children,
+  // though contents that are DER already go under a constructed tag as they stand, and it rewrites
+  // the contents of a [2] as if it were an INTEGER, those of a [30] as a BMPString.
+  const type = composed ? tag & ~CONSTRUCTED : tag;
   const content = value instanceof Uint8Array ? toBinary(value) : value;
-  return asn1.create(tag & 0xc0, type, composed, content);
+  return asn1.create(0, type, composed, content);
 }
 
 export const createSequence = (...children: Node[]): Node => createNode(TAG.sequence, children);
