@@ -10,21 +10,17 @@ const { asn1 } = forge;
 /** A piece of DER not yet written. */
 export type Node = forge.asn1.Asn1;
 
-const CONSTRUCTED = 0x20;
-
 /** forge keeps bytes as a string of characters 0 to 255. */
 const toBinary = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 
 /** @param tag identifier octet. `value` is the contents or, for a constructed node, its children. */
 export function createNode(tag: number, value: Uint8Array | string | Node[]): Node {
-  const composed = Array.isArray(value);
-  // The class and the constructed bit travel in the type: forge sets the one only over children,
-  // though contents that are DER already go under a constructed tag as they stand, and it rewrites
-  // the contents of a [2] as if it were an INTEGER, those of a [30] as a BMPString.
-  const type = composed ? tag & ~CONSTRUCTED : tag;
   const content = value instanceof Uint8Array ? toBinary(value) : value;
-  return asn1.create(0, type, composed, content);
+  // The whole octet travels as the class: forge rewrites the contents of what has the type 2 or 30,
+  // a [2] included, and sets the constructed bit only over children, though contents that are DER
+  // already go under a constructed tag as they stand.
+  return asn1.create(tag, 0, Array.isArray(value), content);
 }
 
 export const createSequence = (...children: Node[]): Node => createNode(TAG.sequence, children);
