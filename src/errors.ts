@@ -52,6 +52,7 @@ export const REFUSALS = {
   KEY_LOCKED: 'Key not unlocked',
   KEY_ELSEWHERE: 'Key held elsewhere',
   SIGNER_FAILED: 'Signer failed',
+  PROGRAM_MISSING: 'Program not installed',
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;

@@ -56,6 +56,7 @@ export const STATUSES: Readonly<Record<RefusalCode, number>> = {
   KEY_LOCKED: 503,
   KEY_ELSEWHERE: 409,
   SIGNER_FAILED: 503,
+  PROGRAM_MISSING: 503,
 };
 
 /** `type` names the code; `detail` says what was refused and why. */

@@ -1,5 +1,6 @@
 /** Operations on client certificates. Floor 5. */
 import { z } from 'zod';
+import { issuingAuthority } from '../authority/authority.ts';
 import { issueClientCertificate } from '../authority/issue.ts';
 import { ALL_ROLES, MAX_CERTIFICATE_DAYS, ROLES, type Role } from '../authority/profiles.ts';
 import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
@@ -106,6 +107,7 @@ export const issueCertificate = defineOperation({
   output: z.object({
     ...certificate.shape,
     pem: z.string(),
+    issuer: z.string().describe('the CA that signed it'),
     ca: z.string().describe("the CA of the server's certificate, which the client pins"),
   }),
   subject: (input) => `${input.role} ${input.name}`,
@@ -118,7 +120,8 @@ export const issueCertificate = defineOperation({
       await recordHost(parts, { name: row.name, group_name: DEFAULT_GROUP, added_at });
     }
     const ca = await readServerAuthorities(parts.authority.certs);
-    return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
+    const issuer = issuingAuthority(parts.authority).facts.pem;
+    return { ...describeCertificate(row, parts.now()), pem: row.pem, issuer, ca };
   },
 });
 
