@@ -74,10 +74,19 @@ function readSettingsFile(path: string, required: boolean): Map<string, string> 
         `${prefix}: found nothing (file ${path}); allowed is ${allowed}`,
       );
     }
-    found.set(prefix, Array.isArray(value) ? value.join(',') : String(value));
+    const { separator = ',' }: { separator?: string } = SETTINGS[prefix as SettingKey];
+    const text = Array.isArray(value) ? value.map(spellItem).join(separator) : String(value);
+    found.set(prefix, text);
   };
   walk(tree, '');
   return found;
+}
+
+/** An item of a list; `host: CN=web` without quotes is a mapping to YAML and one line to people. */
+function spellItem(item: unknown): string {
+  const pairs = item !== null && typeof item === 'object' ? Object.entries(item) : [];
+  const [pair] = pairs;
+  return pairs.length === 1 && pair ? `${pair[0]}: ${String(pair[1])}` : String(item);
 }
 
 function parseSetting(key: SettingKey, value: string, origin: string): unknown {

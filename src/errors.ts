@@ -27,6 +27,7 @@ export const REFUSALS = {
   PACKAGE_CONFLICT: 'Other bytes under the same name, version and architecture',
   SUITE_EXISTS: 'Suite exists already',
   HOST_EXISTS: 'Host exists already',
+  AUTHORITY_FOREIGN: 'Certificates come from another authority',
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',

@@ -62,6 +62,12 @@ async function waitForRoom(authority: Authority): Promise<void> {
 /** The lists in force, the issuing authority's first, as certs/crl.pem and /crl.pem have them. */
 export const exportCrls = (trust: Trust): string => trust.crls.map((list) => list.pem).join('');
 
+/** Issue the next lists, or read those of a site's own authorities again. */
+export async function renewCrls(authority: Authority): Promise<void> {
+  if (authority.foreign) await authority.foreign.refresh();
+  else await issueNextCrl(authority);
+}
+
 /**
  * Issue the next list of every authority of ours, together with `change` in one transaction, and
  * take it into force: whoever subscribed has it when this resolves. Number and thisUpdate only

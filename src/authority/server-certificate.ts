@@ -7,6 +7,28 @@ import { createSerial } from '../pki/serial.ts';
 import { createSigner } from '../pki/signer.ts';
 import type { CertsFolder } from './files.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
+import type { SiteCertificate } from './site-certificate.ts';
+
+/** Our own certificate in certs/, unless the site brings one. */
+export interface ServerIdentity {
+  certs: CertsFolder;
+  server: SiteCertificate | undefined;
+}
+
+/** What the listener shows: PEM. */
+export async function readServerCredentials({
+  certs,
+  server,
+}: ServerIdentity): Promise<{ certificate: string; key: string }> {
+  if (server) return server.current;
+  const key = await certs.readText('server.key');
+  return { key, certificate: await certs.readText('server.crt') };
+}
+
+/** The CA that clients pin: PEM. */
+export async function readServerCa({ certs, server }: ServerIdentity): Promise<string> {
+  return server ? server.current.ca : certs.readText('server-ca.crt');
+}
 
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.

@@ -4,7 +4,7 @@
  * Floor 4.
  */
 
-/** One file; `owner` is null for root, `content` is null for the private key, which stays there. */
+/** One file; `owner` is null for root, `content` is null for what is there already: the private key. */
 export interface AptFile {
   path: string;
   mode: string;
@@ -16,8 +16,8 @@ export interface AptSource {
   host: string;
   url: string;
   suites: readonly { name: string; components: readonly string[] }[];
-  /** The certificate of this host, PEM. */
-  certificate: string;
+  /** The certificate of this host, PEM; null where it came from elsewhere and stands beside its key. */
+  certificate: string | null;
   /** The CA of the server's certificate, PEM. */
   ca: string;
   /** The public OpenPGP key, armoured. */
@@ -45,7 +45,7 @@ export function listAptFiles(source: AptSource, root: string): AptFile[] {
   );
   const option = (name: string, path: string): string =>
     `Acquire::https::${hostname}::${name} "${root}${FOLDER}/${path}";\n`;
-  const file = (path: string, content: string): AptFile => ({
+  const file = (path: string, content: string | null): AptFile => ({
     path: root + path,
     mode: '0644',
     owner: null,

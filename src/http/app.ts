@@ -4,6 +4,7 @@
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { exportCrls } from '../authority/crl.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
@@ -87,7 +88,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
       .map((k) => k.armored)
       .join(''),
   );
-  serve('/ca.crt', 'application/x-pem-file', () => authority.certs.readText('server-ca.crt'));
+  serve('/ca.crt', 'application/x-pem-file', () => readServerCa(authority));
   serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }
 

@@ -6,6 +6,7 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { readServerCredentials } from '../authority/server-certificate.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
@@ -40,9 +41,8 @@ export interface Gate {
 }
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
-  const { certs, trust } = parts.authority;
-  const key = await certs.readText('server.key');
-  const cert = await certs.readText('server.crt');
+  const { trust } = parts.authority;
+  const { key, certificate: cert } = await readServerCredentials(parts.authority);
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".

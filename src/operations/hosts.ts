@@ -1,6 +1,7 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
 import { checkName } from '../authority/profiles.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
 import { deleteHost, findHost, insertHost, listHosts as queryHosts } from '../catalog/hosts.ts';
 import { listSuites } from '../catalog/suites.ts';
@@ -22,6 +23,8 @@ const host = z.object({
 const named = z.object({ host: z.string() });
 
 async function newestValid(parts: Parts, name: string) {
+  // Where certificates come from elsewhere, those of our own authority count for nothing.
+  if (parts.authority.foreign) return undefined;
   const rows = await findCertificates(parts.authority.catalog, name);
   return rows.find(
     (row) =>
@@ -143,9 +146,11 @@ export const showHostApt = defineOperation({
     script: z.string(),
   }),
   async run(parts, input) {
-    await getHost(parts, input.host);
+    const isForeign = parts.authority.foreign !== undefined;
+    if (isForeign) checkName(input.host);
+    else await getHost(parts, input.host);
     const certificate = await newestValid(parts, input.host);
-    if (!certificate) {
+    if (!certificate && !isForeign) {
       throw new RefusalError(
         'CERTIFICATE_UNKNOWN',
         `host ${input.host} has no valid certificate: issue one first`,
@@ -156,8 +161,8 @@ export const showHostApt = defineOperation({
       host: input.host,
       url: parts.url,
       suites,
-      certificate: certificate.pem,
-      ca: await parts.authority.certs.readText('server-ca.crt'),
+      certificate: certificate?.pem ?? null,
+      ca: await readServerCa(parts.authority),
       keyring: parts.repository.signingKeys.map((key) => exportKeyring(key).armored).join(''),
     };
     const root = input.root ?? '';

@@ -1,8 +1,9 @@
 /** One screen: health, clocks, suites, load. Floor 5. */
 import { z } from 'zod';
+import { nameAuthority } from '../authority/foreign-lists.ts';
 import { listCertificates } from '../catalog/certificates.ts';
 import { listSuites } from '../catalog/suites.ts';
-import { readCertificate } from '../pki/certificate.ts';
+import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { readSuiteRow } from '../repository/suites.ts';
 import { describeSigningKeys } from './keys.ts';
 import { defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
@@ -45,31 +46,61 @@ function readClock(
 const CRL_THRESHOLDS = { warnAt: 0.75, errorAt: 0.5 };
 /** Re-signed at a third of the span, so two thirds should always be left. */
 const VALIDITY_THRESHOLDS = { warnAt: 0.5, errorAt: 0.25 };
+/** A source is read every `clientCa.refresh`; after so many in vain its clock has run out. */
+const READINGS_MISSED = 4;
+const READING_THRESHOLDS = { warnAt: 0.5, errorAt: 0.25 };
 const CERTIFICATE_THRESHOLDS = { warnAt: 0.25, errorAt: 0.1 };
 
-async function readCertificateClock(
-  parts: Parts,
-  name: string,
-  file: 'server.crt' | 'server-ca.crt' | 'client-ca.crt',
-): Promise<Clock> {
-  const facts = readCertificate(await parts.authority.certs.readText(file));
+function readCertificateClock(parts: Parts, name: string, facts: CertificateFacts): Clock {
   const [since, until] = [facts.notBefore.getTime(), facts.notAfter.getTime()];
   return readClock(name, since, until, parts.now(), CERTIFICATE_THRESHOLDS);
+}
+
+/** The lists of our own authority, or of each of the site's with the sources they come from. */
+function readListClocks(parts: Parts): Clock[] {
+  const now = parts.now();
+  const { trust, foreign, crlLifetime } = parts.authority;
+  const until = trust.crl?.nextUpdate.getTime() ?? now;
+  // thisUpdate is backdated; the life of a list is counted from its issue.
+  if (!foreign) {
+    return [readClock('revocation list', until - crlLifetime, until, now, CRL_THRESHOLDS)];
+  }
+  const clocks = trust.authorities.map((authority) => {
+    const list = trust.listOf(authority.fingerprint);
+    const [since, end] = [list?.thisUpdate.getTime() ?? null, list?.nextUpdate.getTime() ?? now];
+    const name = `revocation list of ${nameAuthority(authority)}`;
+    return readClock(name, since, end, now, CERTIFICATE_THRESHOLDS);
+  });
+  const patience = parts.config.values['clientCa.refresh'] * READINGS_MISSED;
+  for (const source of foreign.sources) {
+    const since = source.readAt ?? now - patience;
+    const name = `reading of ${source.name}`;
+    const clock = readClock(name, since, since + patience, now, READING_THRESHOLDS);
+    clocks.push(source.fault === undefined ? clock : { ...clock, state: 'error' });
+  }
+  return clocks;
+}
+
+async function readServerClocks(parts: Parts): Promise<Clock[]> {
+  const { certs, server } = parts.authority;
+  const shown = server?.current.leaf ?? readCertificate(await certs.readText('server.crt'));
+  const ca = server?.current.anchor ?? readCertificate(await certs.readText('server-ca.crt'));
+  const clock = readCertificateClock(parts, 'server certificate', shown);
+  return [
+    server?.fault === undefined ? clock : { ...clock, state: 'error' },
+    readCertificateClock(parts, 'server CA', ca),
+  ];
 }
 
 /** Every clock that must not run out, with how it stands; shown by status and metrics. */
 export async function readClocks(parts: Parts): Promise<Clock[]> {
   const now = parts.now();
-  const { crl } = parts.authority.trust;
-  const until = crl?.nextUpdate.getTime() ?? now;
-  // thisUpdate is backdated; the life of a list is counted from its issue.
-  const since = until - parts.authority.crlLifetime;
-  const clocks = [
-    readClock('revocation list', since, until, now, CRL_THRESHOLDS),
-    await readCertificateClock(parts, 'server certificate', 'server.crt'),
-    await readCertificateClock(parts, 'server CA', 'server-ca.crt'),
-    await readCertificateClock(parts, 'client CA', 'client-ca.crt'),
-  ];
+  const clocks = [...readListClocks(parts), ...(await readServerClocks(parts))];
+  const { foreign, trust } = parts.authority;
+  for (const authority of foreign ? trust.authorities : trust.authorities.slice(0, 1)) {
+    const name = foreign ? `client CA ${nameAuthority(authority)}` : 'client CA';
+    clocks.push(readCertificateClock(parts, name, authority));
+  }
   for (const key of await describeSigningKeys(parts)) {
     const expires = key.expires === null ? null : Date.parse(key.expires);
     const name = `signing key ${key.fingerprint.slice(-16)}`;
