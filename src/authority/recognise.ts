@@ -34,7 +34,7 @@ function compile(condition: Condition): Matcher {
     .split('*')
     .map((text) => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&'))
     .join('([A-Za-z0-9_-]+)');
-  const expression = new RegExp(`^${literal}$`, 'v');
+  const expression = new RegExp(`^${literal}$`, 'u');
   const match = (value: string): RegExpExecArray | null =>
     value.length <= MAX_VALUE_CHARACTERS ? expression.exec(value) : null;
   return {
