@@ -86,6 +86,14 @@ async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
   return true;
 }
 
+/** A site may well have another name for it in mind, of a proxy say; so it is said, not refused. */
+function warnOfName(parts: OpenedParts): void {
+  const name = new URL(parts.url).hostname.replace(/^\[|\]$/g, '');
+  if (parts.authority.server?.coversName(name) !== false) return;
+  const why = `hosts are given the name ${name}, which server.certificate does not have`;
+  parts.log.warn({ event: 'server certificate without a name', why });
+}
+
 async function recordHostNames(parts: OpenedParts): Promise<void> {
   const recorded = await readRecordedNames(parts.authority.catalog);
   const names = [...new Set([...recorded, ...parts.config.values.hostname])];
@@ -200,6 +208,7 @@ function drainServer(server: {
 
 async function prepare(parts: OpenedParts): Promise<void> {
   await recordHostNames(parts);
+  warnOfName(parts);
   await renewServerCertificate(parts);
   await renewCrls(parts.authority);
   parts.authority.foreign?.checkComplete();

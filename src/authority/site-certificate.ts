@@ -5,6 +5,7 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -55,6 +56,12 @@ export class SiteCertificate {
   /** Why the files as they are now are not used. */
   get fault(): string | undefined {
     return this.#fault;
+  }
+
+  /** Whether clients that know the server by this name or address accept it. */
+  coversName(name: string): boolean {
+    const leaf = new X509Certificate(this.#current.leaf.der);
+    return isIP(name) === 0 ? leaf.checkHost(name) !== undefined : leaf.checkIP(name) !== undefined;
   }
 
   /** Reads the files again; resolves with whether something else is shown from now on. */
