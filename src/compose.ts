@@ -11,6 +11,7 @@ import { issueNextCrl } from './authority/crl.ts';
 import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
 import { openCerts, openCertsToFill } from './authority/keys.ts';
 import { issueServerCertificate } from './authority/server-certificate.ts';
+import { readSite, type Site } from './authority/site.ts';
 import { lockDirectory } from './catalog/lock-file.ts';
 import { migrate } from './catalog/migrate.ts';
 import { readSetting, writeSetting } from './catalog/settings.ts';
@@ -18,7 +19,7 @@ import type { Catalog } from './catalog/sql.ts';
 import { openSqlite } from './catalog/sqlite.ts';
 import type { Config } from './config.ts';
 import { RefusalError } from './errors.ts';
-import { createReadingSource } from './fleet/groups.ts';
+import { createReadingSource, DEFAULT_GROUP } from './fleet/groups.ts';
 import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
@@ -77,10 +78,11 @@ export function listServerNames(config: Config, recorded: readonly string[]): st
 }
 
 /** The name in the URL that hosts are given; one that the server certificate carries. */
-function choosePublicName(config: Config, recorded: readonly string[]): string {
+function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
   const { host } = config.values.listen;
+  const shown = site.server?.current.leaf.dnsNames.find(isHostName);
   const local = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host);
-  const name = config.values.hostname[0] ?? recorded[0] ?? (local ? 'localhost' : host);
+  const name = config.values.hostname[0] ?? shown ?? recorded[0] ?? (local ? 'localhost' : host);
   return name.includes(':') ? `[${name}]` : name;
 }
 
@@ -140,7 +142,7 @@ async function openRepository(
 
 /**
  * Open an initialised data directory; it is locked until `close`.
- * @throws RefusalError NOT_INITIALISED, DIRECTORY_IN_USE
+ * @throws RefusalError NOT_INITIALISED, DIRECTORY_IN_USE, CONFIG_INVALID
  */
 export async function openParts(
   config: Config,
@@ -148,13 +150,14 @@ export async function openParts(
   now: () => number = Date.now,
 ): Promise<OpenedParts> {
   if (!(await hasCatalog(config))) throw refuseEmpty();
+  const site = await readSite(config, now, log);
   const ground = await openGround(config, now, LOCK_WAIT_MS);
   try {
     const { catalog } = ground;
     if ((await readSetting(catalog, 'initialised')) !== 'done') throw refuseEmpty();
     const certs = await openCerts(config, log);
     const crlLifetime = config.values['crl.lifetime'];
-    const authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
+    const authority = await openAuthority({ catalog, certs, crlLifetime, now, log }, site);
     const signingKeys = await openSigningKeys(certs);
     const repository = await openRepository(config, catalog, signingKeys, { now, log });
     const recorded = await readRecordedNames(catalog);
@@ -162,9 +165,9 @@ export async function openParts(
       config,
       authority,
       repository,
-      readers: new Readers(createReadingSource(catalog)),
+      readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
-      url: `https://${choosePublicName(config, recorded)}:${config.values.listen.port}`,
+      url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,

@@ -83,13 +83,22 @@ function readSettingsFile(path: string, required: boolean): Map<string, string> 
         `${prefix}: a secret does not belong in ${path}: put it into a file of its own and name that with ${prefix}File, or set ${variable}`,
       );
     }
-    found.set(prefix, Array.isArray(value) ? value.join(',') : String(value));
+    const { separator = ',' }: { separator?: string } = SETTINGS[prefix as SettingKey];
+    const text = Array.isArray(value) ? value.map(spellItem).join(separator) : String(value);
+    found.set(prefix, text);
   };
   walk(tree, '');
   return found;
 }
 
 const isSecret = (key: SettingKey): boolean => 'secret' in SETTINGS[key];
+
+/** An item of a list; `host: CN=web` without quotes is a mapping to YAML and one line to people. */
+function spellItem(item: unknown): string {
+  const pairs = item !== null && typeof item === 'object' ? Object.entries(item) : [];
+  const [pair] = pairs;
+  return pairs.length === 1 && pair ? `${pair[0]}: ${String(pair[1])}` : String(item);
+}
 
 function parseSetting(key: SettingKey, value: string, origin: string): unknown {
   const parsed = SETTINGS[key].parse(value);

@@ -34,6 +34,7 @@ export const REFUSALS = {
   GROUP_EXISTS: 'Group exists already',
   GROUP_IN_USE: 'Group in use',
   RENEWED_TOO_OFTEN: 'Renewed too often',
+  AUTHORITY_FOREIGN: 'Certificates come from another authority',
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',

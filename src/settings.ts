@@ -16,6 +16,8 @@ export interface Address {
 interface Notation<Value> {
   parse(text: string): Value | undefined;
   allowed: string;
+  /** What stands between the items of a YAML list in the text; a comma where nothing is said. */
+  separator?: string;
 }
 
 interface Setting<Value> extends Notation<Value> {
@@ -79,6 +81,43 @@ const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
 const text: Notation<string> = {
   allowed: 'one line of 1 to 64 printable characters',
   parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
+};
+
+const optionalPath: Notation<string | null> = {
+  allowed: 'the path of a file, from the data directory',
+  parse: (value) => (value === '' ? null : /^[^\p{C}]{1,4096}$/u.test(value) ? value : undefined),
+};
+
+/** An address to fetch from: no password in it, which would end up in logs. */
+function isListUrl(item: string): boolean {
+  const url = URL.parse(item);
+  return (
+    url !== null &&
+    ['http:', 'https:', 'file:'].includes(url.protocol) &&
+    url.username + url.password + url.hash === ''
+  );
+}
+
+const listSources: Notation<string[]> = {
+  allowed: 'paths of files and http, https or file URLs without a password, separated by commas',
+  parse: (value) => {
+    const items = value
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean);
+    const fits = (item: string): boolean =>
+      /^[a-z][a-z0-9+.-]*:\/\//i.test(item)
+        ? isListUrl(item)
+        : optionalPath.parse(item) !== undefined;
+    return items.every(fits) ? items : undefined;
+  },
+};
+
+/** Read where roles are known: authority/role-rules.ts. */
+const roleRules: Notation<string> = {
+  allowed: 'lines like "host: O=Example, CN=*.web.example"',
+  separator: '\n',
+  parse: (value) => (value.length <= 65_536 ? value : undefined),
 };
 
 /** A DNS name of letters, digits and hyphens (RFC 1123 section 2.1) or an IP address. */
@@ -149,6 +188,26 @@ export const SETTINGS = {
   hostname: setting(hostNames, '', "more names and IP addresses of the server's certificate"),
   'crl.lifetime': setting(duration, '24h', 'from the issue of a revocation list to its nextUpdate'),
   'crl.refresh': setting(duration, '1h', 'how often a new revocation list is issued'),
+  'clientCa.certificates': setting(
+    optionalPath,
+    '',
+    "a site's own authorities, roots and intermediates, in PEM: client certificates come from them",
+  ),
+  'clientCa.crl': setting(listSources, '', 'where their revocation lists are read, one of each'),
+  'clientCa.crlCa': setting(
+    optionalPath,
+    '',
+    'the CA of the https servers that lists are fetched from, where it is no public one',
+  ),
+  'clientCa.refresh': setting(duration, '15m', 'how often those lists are read again'),
+  'clientCa.roles': setting(roleRules, '', 'who the bearers of such certificates are: rules'),
+  'server.certificate': setting(
+    optionalPath,
+    '',
+    "an existing certificate for the server, its chain after it, instead of one of aptkeep's own",
+  ),
+  'server.key': setting(optionalPath, '', 'its private key'),
+  'server.ca': setting(optionalPath, '', 'the CA of it that hosts and clients pin'),
   'tls.strictHandshake': setting(
     boolean,
     'false',

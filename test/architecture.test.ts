@@ -49,8 +49,8 @@ const DOORS: Record<string, string[]> = {
   zod: ['operations', 'http'],
   pino: ['log.ts'],
   'node:sqlite': ['catalog'],
-  'node:https': ['http', 'cli'],
-  'node:http': ['http', 'cli'],
+  'node:https': ['http', 'cli', 'authority'],
+  'node:http': ['http', 'cli', 'authority'],
   'node:tls': ['http'],
   'node:child_process': ['command.ts'],
 };

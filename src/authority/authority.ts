@@ -5,6 +5,7 @@
 import { adoptCertificates, listCertificates } from '../catalog/certificates.ts';
 import { findLatestCrl } from '../catalog/crls.ts';
 import type { Catalog } from '../catalog/sql.ts';
+import { RefusalError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { readCrl } from '../pki/crl.ts';
@@ -12,6 +13,9 @@ import type { Signer } from '../pki/signer.ts';
 import { openSigner } from './authority-keys.ts';
 import { filesOf, isRotating, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
+import { ForeignLists } from './foreign-lists.ts';
+import type { Site } from './site.ts';
+import type { SiteCertificate } from './site-certificate.ts';
 import { Trust } from './trust.ts';
 
 /** An authority of ours; the first of them issues, each signs the list of its own certificates. */
@@ -27,22 +31,46 @@ export interface Authority {
   trust: Trust;
   /** More than one only while the authority is rotated. Empty where the site has its own. */
   issuers: readonly Issuer[];
+  /** The lists of the site's own authorities, where client certificates come from those. */
+  foreign: ForeignLists | undefined;
+  /** The site's own server certificate; undefined where ours is shown. */
+  server: SiteCertificate | undefined;
   crlLifetime: number;
   now: () => number;
   log: Logger;
 }
 
-/** @throws Error in a site whose certificates come from elsewhere: its operations refuse before. */
-export function issuingAuthority(authority: Authority): Issuer {
-  const [issuer] = authority.issuers;
-  if (!issuer) throw new Error('this server has no authority of its own');
-  return issuer;
+/** What is done in the name of our own authority. @throws RefusalError AUTHORITY_FOREIGN */
+export function requireOwnAuthority(authority: Authority): void {
+  if (authority.issuers.length > 0) return;
+  throw new RefusalError(
+    'AUTHORITY_FOREIGN',
+    "client certificates come from this site's own authority: issue and revoke them there, then run `aptkeep crl refresh`",
+  );
 }
 
-/** Opens an initialised authority with the lists and the certificates that its catalog holds. */
+/** @throws RefusalError AUTHORITY_FOREIGN */
+export function issuingAuthority(authority: Authority): Issuer {
+  requireOwnAuthority(authority);
+  return authority.issuers[0] as Issuer;
+}
+
+type OpeningParts = Omit<Authority, 'trust' | 'issuers' | 'foreign' | 'server'>;
+
+/** Opens an initialised authority, or what stands in its place by the site's configuration. */
 export async function openAuthority(
-  parts: Omit<Authority, 'trust' | 'issuers'>,
+  parts: OpeningParts,
+  { clients, server }: Site = { clients: undefined, server: undefined },
 ): Promise<Authority> {
+  if (!clients) return { ...(await openOwnAuthority(parts)), server };
+  const trust = new Trust(clients.authorities, clients.recognise);
+  const foreign = new ForeignLists({ ...parts, ...clients, trust });
+  await foreign.restore();
+  return { ...parts, trust, issuers: [], foreign, server };
+}
+
+/** With the lists and the certificates that its catalog holds. */
+async function openOwnAuthority(parts: OpeningParts): Promise<Omit<Authority, 'server'>> {
   const { catalog, certs } = parts;
   const issuers = await openIssuers(certs);
   const [issuing] = issuers;
@@ -54,7 +82,7 @@ export async function openAuthority(
     const latest = await findLatestCrl(catalog, facts.fingerprint);
     if (latest) trust.load({ ...readCrl(latest.pem, facts), pem: latest.pem }, facts.fingerprint);
   }
-  return { ...parts, trust, issuers };
+  return { ...parts, trust, issuers, foreign: undefined };
 }
 
 /** The client CA, or the one beside it, with what signs for it. */

@@ -129,6 +129,12 @@ function takeIntoForce({ trust, issuers, log }: Authority, rows: readonly CrlRow
   }
 }
 
+/** Issue the next lists, or read those of a site's own authorities again. */
+export async function renewCrls(authority: Authority): Promise<void> {
+  if (authority.foreign) await authority.foreign.refresh();
+  else await issueNextCrl(authority);
+}
+
 /**
  * Issue the next list of every authority of ours, together with `change` in one transaction, and
  * take it into force: whoever subscribed has it when this resolves. The authorities that count are
@@ -152,13 +158,14 @@ export async function issueNextCrl(
   });
 }
 
-/** The list of a start. A signer that is not ready yet is asked again by the timer. */
+/** The lists of a start. A signer that is not ready yet is asked again by the timer. */
 export async function issueFirstCrl(authority: Authority): Promise<void> {
   try {
-    await issueNextCrl(authority);
+    await renewCrls(authority);
   } catch (error) {
     const hasList = authority.trust.crl !== undefined;
     if (!hasList || !(error instanceof RefusalError) || error.code !== 'SIGNER_FAILED') throw error;
     authority.log.error({ event: 'crl not issued', why: error.message });
   }
+  authority.foreign?.checkComplete();
 }

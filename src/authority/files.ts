@@ -17,6 +17,7 @@ const MODES = {
   'client-ca.previous.crt': 0o644,
   'client-ca.previous.key': 0o600,
   'crl.pem': 0o644,
+  'foreign-crl.pem': 0o644,
   'server-ca.crt': 0o644,
   'server-ca.key': 0o600,
   'server-ca.next.crt': 0o644,

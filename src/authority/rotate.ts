@@ -21,7 +21,6 @@ import {
   filesOf,
   isRotating,
 } from './exchange.ts';
-import type { CertsFolder } from './files.ts';
 import { certifyAuthority } from './initialise.ts';
 import { demandHeldHere } from './key-access.ts';
 import { renderPrivateKey } from './keys.ts';
@@ -111,11 +110,4 @@ export async function finishRotation(
   authority.issuers = [current];
   await authority.trust.settled();
   await endOverlap(certs, kind);
-}
-
-/** The CAs that hosts pin, as one PEM text: two while the server CA is rotated. */
-export async function readServerAuthorities(certs: CertsFolder): Promise<string> {
-  const current = await certs.readText(filesOf('server', 'current').certificate);
-  if (!(await isRotating(certs, 'server'))) return current;
-  return current + (await certs.readText(filesOf('server', 'overlap').certificate));
 }

@@ -2,14 +2,39 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
-import { generatePrivateKey } from '../pki/key.ts';
+import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
 import { isIssuedBy } from '../pki/verify.ts';
 import { openSigner } from './authority-keys.ts';
-import { filesOf, type Place } from './exchange.ts';
+import { filesOf, isRotating, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { readPrivateKey, writePrivateKey } from './keys.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
+import type { SiteCertificate } from './site-certificate.ts';
+
+/** Our own certificate in certs/, unless the site brings one. */
+export interface ServerIdentity {
+  certs: CertsFolder;
+  server: SiteCertificate | undefined;
+}
+
+/** What the listener shows: PEM. */
+export async function readServerCredentials({
+  certs,
+  server,
+}: ServerIdentity): Promise<{ certificate: string; key: string }> {
+  if (server) return server.current;
+  const key = encodePrivateKey(await readPrivateKey(certs, 'server.key'));
+  return { key, certificate: await certs.readText('server.crt') };
+}
+
+/** The CAs that clients pin, as one PEM text: two while ours is rotated. */
+export async function readServerCa({ certs, server }: ServerIdentity): Promise<string> {
+  if (server) return server.current.ca;
+  const current = await certs.readText(filesOf('server', 'current').certificate);
+  if (!(await isRotating(certs, 'server'))) return current;
+  return current + (await certs.readText(filesOf('server', 'overlap').certificate));
+}
 
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.

@@ -4,9 +4,9 @@
  * connection or in another process, subscribes to what changes. Floor 3.
  */
 import type { CertificateRow } from '../catalog/certificates.ts';
+import { listAbove } from '../pki/authorities.ts';
 import type { CertificateFacts } from '../pki/certificate.ts';
-import type { RevocationList } from '../pki/crl.ts';
-import { findParent } from '../pki/verify.ts';
+import { isNewerCrl, type RevocationList } from '../pki/crl.ts';
 import type { Identity, Role } from './profiles.ts';
 
 /** A certificate as a request is judged by it; times in milliseconds since the epoch. */
@@ -104,7 +104,7 @@ export class Trust {
   /** Takes a newer list into force and tells the listeners; an older one is never loaded. */
   load(list: CurrentCrl, authority = this.#authorities[0]?.fingerprint ?? ''): boolean {
     const current = this.#lists.get(authority);
-    if (current && list.number <= current.number) return false;
+    if (current && !isNewerCrl(list, current)) return false;
     this.#lists.set(authority, list);
     if (!this.recognise) {
       for (const serial of list.serials) {
@@ -156,7 +156,8 @@ export class Trust {
 
   /** @param authority the fingerprint of its issuer; without it any list counts. */
   isRevoked(serial: string, authority?: string): boolean {
-    if (this.#known.get(serial)?.revoked === true) return true;
+    // A record is of our own authority: another's certificate may bear the same number.
+    if (!this.recognise && this.#known.get(serial)?.revoked === true) return true;
     if (authority === undefined) return this.crls.some((list) => list.serials.has(serial));
     return this.#lists.get(authority)?.serials.has(serial) === true || this.#isCut(authority);
   }
@@ -201,6 +202,7 @@ export class Trust {
     if (!issuer) return 'not recorded';
     for (const one of [issuer, ...(this.#above.get(authority) ?? [])]) {
       if (now >= one.notAfter.getTime()) return 'expired';
+      if (now < one.notBefore.getTime()) return 'not yet valid';
     }
     return this.identify(certificate) ? undefined : 'not recorded';
   }
@@ -239,20 +241,6 @@ export class Trust {
   async settled(): Promise<void> {
     await Promise.all(this.#pending);
   }
-}
-
-/** From an authority's issuer to the root, as far as they are among those given. */
-function listAbove(
-  authority: CertificateFacts,
-  authorities: readonly CertificateFacts[],
-): CertificateFacts[] {
-  const chain: CertificateFacts[] = [];
-  let parent = findParent(authority, authorities);
-  while (parent && !chain.includes(parent)) {
-    chain.push(parent);
-    parent = findParent(parent, authorities);
-  }
-  return chain;
 }
 
 /** A certificate as its bearer shows it; times in milliseconds since the epoch. */

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Authority } from '../authority/authority.ts';
 import { issuingAuthority } from '../authority/authority.ts';
-import { readServerAuthorities } from '../authority/rotate.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { listHolders } from '../catalog/certificates.ts';
 import { listHosts } from '../catalog/hosts.ts';
 
@@ -28,11 +28,7 @@ export const hashFile = (content: string | Uint8Array): string =>
 
 /** Hosts with a valid certificate that have not reported the CA file that is given out now. */
 export async function listServerFollowers(authority: Authority): Promise<string[]> {
-  return listUnreported(
-    authority,
-    'reported_ca',
-    hashFile(await readServerAuthorities(authority.certs)),
-  );
+  return listUnreported(authority, 'reported_ca', hashFile(await readServerCa(authority)));
 }
 
 /** Hosts with a valid certificate that have not reported this keyring. */

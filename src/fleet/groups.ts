@@ -41,13 +41,19 @@ export interface GroupChange {
   description?: string | undefined;
 }
 
-/** The rules of reading as the catalog has them. */
-export function createReadingSource(catalog: Catalog): ReadingSource {
+/**
+ * The rules of reading as the catalog has them.
+ * @param unrecorded the group of hosts that only a site's own authority vouches for.
+ */
+export function createReadingSource(
+  catalog: Catalog,
+  unrecorded: string | null = null,
+): ReadingSource {
   return {
     async readRules() {
       const hosts = (await listHosts(catalog)).map((row) => [row.name, row.group_name] as const);
       const groups = (await listGroups(catalog)).map((row) => [row.name, readSuites(row)] as const);
-      return { hosts: new Map(hosts), groups: new Map(groups) };
+      return { hosts: new Map(hosts), groups: new Map(groups), unrecorded };
     },
     findSuites: (key) => listSuitesOfFile(catalog, key),
   };

@@ -17,6 +17,8 @@ export interface Reader {
 export interface ReadingRules {
   hosts: ReadonlyMap<string, string>;
   groups: ReadonlyMap<string, readonly string[] | null>;
+  /** The group of a host without a record; null where each has to have one. */
+  unrecorded: string | null;
 }
 
 /** Where the facts come from: the catalog, or the process that has it. */
@@ -44,7 +46,7 @@ function findScope({ name, role, suites }: Reader, rules: ReadingRules): Scope {
     case 'uploader':
       return { suites, who: () => `uploader ${name}` };
     case 'host': {
-      const group = rules.hosts.get(name);
+      const group = rules.hosts.get(name) ?? rules.unrecorded ?? undefined;
       const allowed = group === undefined ? undefined : rules.groups.get(group);
       if (group !== undefined && allowed !== undefined) {
         return { suites: allowed, who: () => `host ${name} of group ${group}` };

@@ -4,7 +4,7 @@
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { exportCrls } from '../authority/crl.ts';
-import { readServerAuthorities } from '../authority/rotate.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
@@ -88,7 +88,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
       .map((k) => k.armored)
       .join(''),
   );
-  serve('/ca.crt', 'application/x-pem-file', () => readServerAuthorities(authority.certs));
+  serve('/ca.crt', 'application/x-pem-file', () => readServerCa(authority));
   serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }
 

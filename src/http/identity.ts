@@ -28,6 +28,8 @@ const FAULT_CODES: Readonly<Record<Fault, RefusalCode>> = {
 /** A connection's certificate; `commonName` is for the log and the refusal only. */
 export interface Presented extends PresentedCertificate {
   commonName: string;
+  /** OpenSSL held something against it; what else it may have found, it did not say. */
+  doubted: boolean;
 }
 
 /**
@@ -52,6 +54,7 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     commonName: facts.subject.commonName,
     authority: issuer.fingerprint,
     recognised: trust.recognise?.(facts),
+    doubted: !socket.authorized,
   };
 }
 
@@ -68,8 +71,12 @@ export function findRefusal(
     );
   }
   const fault = trust.findFault(presented, now);
-  if (fault === undefined) return undefined;
-  const detail = `the certificate of ${presented.commonName}, serial ${presented.serial}, is ${fault}`;
+  if (fault === undefined) return findDoubt(presented, trust);
+  const whose = `the certificate of ${presented.commonName}, serial ${presented.serial},`;
+  const detail =
+    trust.recognise && fault === 'not recorded'
+      ? `${whose} gets a role from no rule of clientCa.roles, or no name that is allowed`
+      : `${whose} is ${fault}`;
   return new RefusalError(FAULT_CODES[fault], detail);
 }
 
@@ -81,6 +88,18 @@ export function findRefusal(
 export function admit(presented: Presented, trust: Trust, now: number): void {
   const refusal = findRefusal(presented, trust, now);
   if (refusal) throw refusal;
+}
+
+/**
+ * What another's authority may sign is bounded by more than we read: names, policies. There OpenSSL
+ * has to have agreed without a doubt, so a connection from before a list was renewed is made again.
+ */
+function findDoubt(presented: Presented, trust: Trust): RefusalError | undefined {
+  if (!trust.recognise || !presented.doubted) return undefined;
+  return new RefusalError(
+    'CRL_STALE',
+    'this connection was made while a revocation list was out of date; connect again',
+  );
 }
 
 /** Who asks, as the catalog's record of the serial says; `admit` has passed before. */

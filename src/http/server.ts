@@ -6,11 +6,10 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
-import { readPrivateKey } from '../authority/keys.ts';
+import { readServerCredentials } from '../authority/server-certificate.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
-import { encodePrivateKey } from '../pki/key.ts';
 import { Connections } from './connections.ts';
 import { createGateAudit, type GateAudit } from './gate-audit.ts';
 import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
@@ -46,9 +45,8 @@ export interface Gate {
 }
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
-  const { certs, trust } = parts.authority;
-  const key = encodePrivateKey(await readPrivateKey(certs, 'server.key'));
-  const cert = await certs.readText('server.crt');
+  const { trust } = parts.authority;
+  const { key, certificate: cert } = await readServerCredentials(parts.authority);
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".

@@ -1,10 +1,11 @@
 /** Operations on client certificates. Floor 5. */
 import { z } from 'zod';
-import { issuingAuthority } from '../authority/authority.ts';
+import { issuingAuthority, requireOwnAuthority } from '../authority/authority.ts';
 import { issueClientCertificate } from '../authority/issue.ts';
 import { ALL_ROLES, MAX_CERTIFICATE_DAYS, ROLES, type Role } from '../authority/profiles.ts';
 import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
-import { readServerAuthorities } from '../authority/rotate.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
+import type { Fault } from '../authority/trust.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
 import { listCertificates as queryCertificates } from '../catalog/certificates.ts';
 import { isPackagePattern } from '../deb/names.ts';
@@ -114,12 +115,13 @@ export const issueCertificate = defineOperation({
   async run(parts, input, actor) {
     checkLimits(input);
     for (const suite of input.suites ?? []) await getSuite(parts.repository, suite);
+    requireOwnAuthority(parts.authority);
     const row = await issueClientCertificate(parts.authority, { ...input, issuedBy: actor.name });
     if (input.role === 'host') {
       const added_at = row.issued_at;
       await recordHost(parts, { name: row.name, group_name: DEFAULT_GROUP, added_at });
     }
-    const ca = await readServerAuthorities(parts.authority.certs);
+    const ca = await readServerCa(parts.authority);
     const issuer = issuingAuthority(parts.authority).facts.pem;
     return { ...describeCertificate(row, parts.now()), pem: row.pem, issuer, ca };
   },
@@ -162,6 +164,7 @@ export const revokeCertificate = defineOperation({
   output: z.object({ certificates: z.array(certificate), crl: z.number() }),
   subject: (input) => input.certificate,
   async run(parts, input) {
+    requireOwnAuthority(parts.authority);
     const rows = await revokeCertificates(parts.authority, input.certificate, input.reason);
     return {
       certificates: rows.map((row) => describeCertificate(row, parts.now())),
@@ -169,6 +172,11 @@ export const revokeCertificate = defineOperation({
     };
   },
 });
+
+const explainFault = (fault: Fault | undefined, isForeign: boolean): string | undefined =>
+  fault === 'not recorded' && isForeign
+    ? 'no rule of clientCa.roles gives it a role, or its name is not allowed'
+    : fault;
 
 export const testCertificate = defineOperation({
   summary: 'Would this certificate be let in now, and if not, why',
@@ -197,12 +205,12 @@ export const testCertificate = defineOperation({
     const reason =
       (typeof issuer === 'string' ? issuer : undefined) ??
       (trust.isFresh(parts.now()) ? undefined : 'the revocation list is out of date') ??
-      trust.findFault(presented, parts.now());
+      explainFault(trust.findFault(presented, parts.now()), trust.recognise !== undefined);
     return {
       admitted: reason === undefined,
       reason: reason ?? null,
       serial: facts.serial,
-      name: facts.subject.commonName,
+      name: presented.recognised?.name ?? facts.subject.commonName,
       role: (trust.recognise ? presented.recognised : trust.find(facts.serial))?.role ?? null,
     };
   },

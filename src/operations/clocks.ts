@@ -3,7 +3,7 @@
  * how it stands. Shown by status, watched through its exit status and through metrics. Floor 5.
  */
 import { z } from 'zod';
-import type { CertsFile } from '../authority/files.ts';
+import { nameAuthority } from '../authority/foreign-lists.ts';
 import { findNextToExpire } from '../catalog/certificates.ts';
 import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { describeSigningKeys } from './keys.ts';
@@ -46,21 +46,19 @@ function readClock(
 const CRL_THRESHOLDS = { warnAt: 0.75, errorAt: 0.5 };
 /** Re-signed at a third of the span, so two thirds should always be left. */
 const VALIDITY_THRESHOLDS = { warnAt: 0.5, errorAt: 0.25 };
+/** A source is read every `clientCa.refresh`; after so many in vain its clock has run out. */
+const READINGS_MISSED = 4;
+const READING_THRESHOLDS = { warnAt: 0.5, errorAt: 0.25 };
 const CERTIFICATE_THRESHOLDS = { warnAt: 0.25, errorAt: 0.1 };
 
 const readFactsClock = (name: string, facts: CertificateFacts, now: number): Clock =>
   readClock(name, facts.notBefore.getTime(), facts.notAfter.getTime(), now, CERTIFICATE_THRESHOLDS);
 
-async function readCertificateClock(parts: Parts, name: string, file: CertsFile): Promise<Clock> {
-  const facts = readCertificate(await parts.authority.certs.readText(file));
-  return readFactsClock(name, facts, parts.now());
-}
-
+/** The lists of our own authority, and of the one beside it while it is rotated. */
 function readListClocks({ authority: { trust, crlLifetime } }: Parts, now: number): Clock[] {
   const [first, ...others] = trust.authorities;
   const read = (name: string, fingerprint: string): Clock => {
-    const list = trust.listOf(fingerprint);
-    const until = list?.nextUpdate.getTime() ?? now;
+    const until = trust.listOf(fingerprint)?.nextUpdate.getTime() ?? now;
     // thisUpdate is backdated; the life of a list of ours is counted from its issue.
     return readClock(name, until - crlLifetime, until, now, CRL_THRESHOLDS);
   };
@@ -68,6 +66,44 @@ function readListClocks({ authority: { trust, crlLifetime } }: Parts, now: numbe
     read('revocation list', first?.fingerprint ?? ''),
     ...others.map((one) => read(`revocation list of ${one.subject.commonName}`, one.fingerprint)),
   ];
+}
+
+/** The list of each authority of a site's own, and the sources that they come from. */
+function readForeignClocks(parts: Parts, now: number): Clock[] {
+  const { trust, foreign } = parts.authority;
+  const clocks = trust.authorities.map((authority) => {
+    const list = trust.listOf(authority.fingerprint);
+    const [since, end] = [list?.thisUpdate.getTime() ?? null, list?.nextUpdate.getTime() ?? now];
+    const name = `revocation list of ${nameAuthority(authority)}`;
+    return readClock(name, since, end, now, CERTIFICATE_THRESHOLDS);
+  });
+  const patience = parts.config.values['clientCa.refresh'] * READINGS_MISSED;
+  for (const source of foreign?.sources ?? []) {
+    const since = source.readAt ?? now - patience;
+    const name = `reading of ${source.name}`;
+    const read = readClock(name, since, since + patience, now, READING_THRESHOLDS);
+    clocks.push(source.fault === undefined ? read : { ...read, state: 'error' });
+  }
+  return clocks;
+}
+
+/** The server's certificate and what hosts pin, ours or the site's. */
+async function readServerClocks(parts: Parts, now: number): Promise<Clock[]> {
+  const { certs, server } = parts.authority;
+  const shown = server?.current.leaf ?? readCertificate(await certs.readText('server.crt'));
+  const ca = server?.current.anchor ?? readCertificate(await certs.readText('server-ca.crt'));
+  const read = readFactsClock('server certificate', shown, now);
+  return [
+    server?.fault === undefined ? read : { ...read, state: 'error' },
+    readFactsClock('server CA', ca, now),
+  ];
+}
+
+function readAuthorityClocks({ authority: { trust, foreign } }: Parts, now: number): Clock[] {
+  const shown = foreign ? trust.authorities : trust.authorities.slice(0, 1);
+  return shown.map((one) =>
+    readFactsClock(foreign ? `client CA ${nameAuthority(one)}` : 'client CA', one, now),
+  );
 }
 
 /** Of everyone's newest certificate the one that ends first: hosts renew long before. */
@@ -89,11 +125,10 @@ export async function readClocks(
 ): Promise<Clock[]> {
   const now = parts.now();
   const clocks = [
-    ...readListClocks(parts, now),
-    await readCertificateClock(parts, 'server certificate', 'server.crt'),
-    await readCertificateClock(parts, 'server CA', 'server-ca.crt'),
-    await readCertificateClock(parts, 'client CA', 'client-ca.crt'),
-    ...(await readClientClocks(parts, now)),
+    ...(parts.authority.foreign ? readForeignClocks(parts, now) : readListClocks(parts, now)),
+    ...(await readServerClocks(parts, now)),
+    ...readAuthorityClocks(parts, now),
+    ...(parts.authority.foreign ? [] : await readClientClocks(parts, now)),
   ];
   for (const key of await describeSigningKeys(parts)) {
     const expires = key.expires === null ? null : Date.parse(key.expires);

@@ -1,8 +1,9 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
+import { requireOwnAuthority } from '../authority/authority.ts';
 import { checkKit, issueEnrolment, voidKits } from '../authority/enrol.ts';
 import { checkName } from '../authority/profiles.ts';
-import { readServerAuthorities } from '../authority/rotate.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
 import { findHost, listHosts as queryHosts, type ReportedHostRow } from '../catalog/hosts.ts';
 import { readSetting } from '../catalog/settings.ts';
@@ -18,6 +19,7 @@ import {
   holdGroup,
   moveHost,
   readSuites,
+  recordHost,
 } from '../fleet/groups.ts';
 import { renderKit } from '../fleet/kit.ts';
 import { buildKeyringPackage } from '../repository/keyring-package.ts';
@@ -41,6 +43,8 @@ const host = z.object({
 const named = z.object({ host: z.string() });
 
 async function newestValid(parts: Parts, name: string) {
+  // Where certificates come from elsewhere, those of our own authority count for nothing.
+  if (parts.authority.foreign) return undefined;
   const rows = await findCertificates(parts.authority.catalog, name);
   return rows.find(
     (row) =>
@@ -90,7 +94,7 @@ async function describeSource(
     url: parts.url,
     suites: await listReadable(parts, group),
     certificate,
-    ca: await readServerAuthorities(parts.authority.certs),
+    ca: await readServerCa(parts.authority),
     keyring: parts.repository.signingKeys
       .map((key) => exportKeyring(key.publicKey).armored)
       .join(''),
@@ -142,6 +146,7 @@ export const addHost = defineOperation({
   subject: (input) => input.host,
   async run(parts, input, actor) {
     const name = checkName(input.host);
+    requireOwnAuthority(parts.authority);
     // First what may fail and be repeated without a trace.
     const group = await chooseGroup(parts, input);
     const source = await describeSource(parts, { name, group }, null);
@@ -191,8 +196,14 @@ export const setHost = defineOperation({
   output: host,
   subject: (input) => `${input.host}: group ${input.group}`,
   async run(parts, input) {
-    await moveHost(parts, input.host, input.group);
-    return describeHost(parts, await getHost(parts, input.host));
+    const { host: name, group } = input;
+    // Of a host that only the site's own authority vouches for nothing is recorded before.
+    if (parts.authority.foreign) {
+      const added_at = new Date(parts.now()).toISOString();
+      await recordHost(parts, { name: checkName(name), group_name: group, added_at });
+    }
+    await moveHost(parts, name, group);
+    return describeHost(parts, await getHost(parts, name));
   },
 });
 
@@ -217,6 +228,15 @@ export const removeHost = defineOperation({
     return { host: input.host };
   },
 });
+
+/** A host that a site's own authority vouches for needs no record. */
+async function describeForeignHost(
+  parts: Parts,
+  name: string,
+): Promise<{ name: string; group: string }> {
+  const row = await findHost(parts.authority.catalog, checkName(name));
+  return { name, group: row?.group_name ?? DEFAULT_GROUP };
+}
 
 export const showHostApt = defineOperation({
   summary: 'The files with which a host reaches what it may read, and a script that writes them',
@@ -249,15 +269,18 @@ export const showHostApt = defineOperation({
     script: z.string(),
   }),
   async run(parts, input) {
-    const { name, group_name: group } = await getHost(parts, input.host);
+    const isForeign = parts.authority.foreign !== undefined;
+    const { name, group } = isForeign
+      ? await describeForeignHost(parts, input.host)
+      : await getHost(parts, input.host).then((row) => ({ name: row.name, group: row.group_name }));
     const certificate = await newestValid(parts, input.host);
-    if (!certificate) {
+    if (!certificate && !isForeign) {
       throw new RefusalError(
         'CERTIFICATE_UNKNOWN',
         `host ${input.host} has no valid certificate: issue one first`,
       );
     }
-    const source = await describeSource(parts, { name, group }, certificate.pem);
+    const source = await describeSource(parts, { name, group }, certificate?.pem ?? null);
     const root = input.root ?? '';
     const files = listAptFiles(source, root);
     const key = input.key ?? `${input.host}.key`;

@@ -77,6 +77,7 @@ export interface CertificateFacts extends Validity {
   dnsNames: string[];
   /** As RFC 5952 spells them. */
   ipAddresses: string[];
+  emails: string[];
 }
 
 interface Body extends Validity {

@@ -31,6 +31,21 @@ const ATTRIBUTES = [
   ['commonName', '2.5.4.3', 'common name'],
 ] as const;
 
+/** Attribute -> OID, for those who look for one: RFC 4514 section 3, RFC 5280 appendix A. */
+const KEYWORDS = {
+  CN: '2.5.4.3',
+  L: '2.5.4.7',
+  ST: '2.5.4.8',
+  O: '2.5.4.10',
+  OU: '2.5.4.11',
+  C: '2.5.4.6',
+  DC: '0.9.2342.19200300.100.1.25',
+  UID: '0.9.2342.19200300.100.1.1',
+} as const;
+
+export type SubjectKeyword = keyof typeof KEYWORDS;
+export const SUBJECT_KEYWORDS = Object.keys(KEYWORDS) as SubjectKeyword[];
+
 /** Controls, and what makes one name look like another: formatting marks, line separators. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const CONTROL = /[\p{Cc}\p{Cs}]/u;
@@ -92,6 +107,28 @@ function checkAttribute(value: string, words: string): void {
  */
 export function decodeName(name: Element): Subject {
   const subject: Subject = { commonName: '' };
+  for (const { oid, value } of walkAttributes(name)) {
+    const known = ATTRIBUTES.find((attribute) => attribute[1] === oid);
+    if (known !== undefined) subject[known[0]] = readPrintable(value, known[2]);
+    else if (value.tag === TAG.bitString) checkBitString(value);
+    else readText(value, `attribute ${oid}`);
+  }
+  return subject;
+}
+
+/** Every value of every attribute that has a keyword, in the order of the name. @throws MalformedDer */
+export function listAttributes(name: Element): Map<SubjectKeyword, string[]> {
+  const found = new Map<SubjectKeyword, string[]>();
+  for (const { oid, value } of walkAttributes(name)) {
+    const keyword = SUBJECT_KEYWORDS.find((one) => KEYWORDS[one] === oid);
+    if (keyword === undefined) continue;
+    found.set(keyword, [...(found.get(keyword) ?? []), readPrintable(value, keyword)]);
+  }
+  return found;
+}
+
+/** Relative names of several attributes are walked as if each stood alone. */
+function* walkAttributes(name: Element): Generator<{ oid: string; value: Element }> {
   const rdns = new Children(expectTag(name, TAG.sequence, 'name'));
   while (!rdns.done) {
     const rdn = new Children(rdns.next('relative distinguished name', TAG.set));
@@ -100,13 +137,9 @@ export function decodeName(name: Element): Subject {
       const oid = readOid(pair.next('attribute type'));
       const value = pair.next('attribute value');
       pair.finish('attribute');
-      const known = ATTRIBUTES.find((attribute) => attribute[1] === oid);
-      if (known !== undefined) subject[known[0]] = readPrintable(value, known[2]);
-      else if (value.tag === TAG.bitString) checkBitString(value);
-      else readText(value, `attribute ${oid}`);
+      yield { oid, value };
     } while (!rdn.done);
   }
-  return subject;
 }
 
 function readText(element: Element, words: string): string {
