@@ -33,6 +33,7 @@ export const REFUSALS = {
   ROTATION_FOLLOWERS: 'Hosts still use what is to be taken away',
   GROUP_EXISTS: 'Group exists already',
   GROUP_IN_USE: 'Group in use',
+  RENEWED_TOO_OFTEN: 'Renewed too often',
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',
@@ -51,6 +52,7 @@ export const REFUSALS = {
   KEY_LOCKED: 'Key not unlocked',
   KEY_ELSEWHERE: 'Key held elsewhere',
   SIGNER_FAILED: 'Signer failed',
+  PROGRAM_MISSING: 'Program not installed',
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;

@@ -3,7 +3,7 @@
  * changed, because a list past its nextUpdate closes the door to everyone. RFC 5280 section 5. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { listRevoked } from '../catalog/certificates.ts';
+import { listRevoked, revokeSuperseded } from '../catalog/certificates.ts';
 import { type CrlRow, findLastCrlNumber, findLatestCrl, insertCrl } from '../catalog/crls.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { RefusalError } from '../errors.ts';
@@ -33,6 +33,7 @@ async function prepareCrl(
   // Rounded up, so that a list of eight seconds is good for eight seconds. Where the clock went
   // back, the list is one from the future, and still has to begin before it ends.
   const nextUpdate = Math.ceil((Math.max(now, thisUpdate) + authority.crlLifetime) / 1000) * 1000;
+  await revokeSuperseded(sql, iso(now));
   const revoked = await listRevoked(sql, facts.fingerprint, iso(now - CRL_KEEP_LAPSED_MS));
   const pem = await issueCrl(signer, {
     number,

@@ -3,19 +3,29 @@
  */
 import { RefusalError } from '../errors.ts';
 
+/** The roles that are issued by name. */
 export const ROLES = ['host', 'uploader', 'observer', 'admin'] as const;
-export type Role = (typeof ROLES)[number];
+export type IssuableRole = (typeof ROLES)[number];
+
+/** Those, and the one of a kit: it may ask for the certificate of its host once, and nothing else. */
+export const ALL_ROLES = [...ROLES, 'enrolment'] as const;
+export type Role = (typeof ALL_ROLES)[number];
 
 const DAY_MS = 86_400_000;
 
 /** How long a certificate of each role lives when nobody says otherwise. */
-export const ROLE_DAYS: Readonly<Record<Role, number>> = {
+export const ROLE_DAYS: Readonly<Record<IssuableRole, number>> = {
   host: 90,
   uploader: 30,
   observer: 90,
   admin: 90,
 };
 
+export const ENROLMENT_LIFETIME_MS = 3_600_000;
+/** A certificate that was renewed is good for this long yet: the answer may have been lost. */
+export const SUPERSEDED_AFTER_MS = DAY_MS;
+/** A client that renews in a circle is stopped here, one whose answers were lost is not. */
+export const MAX_RENEWALS_A_DAY = 8;
 export const MAX_CERTIFICATE_DAYS = 825;
 export const SERVER_CERTIFICATE_DAYS = 90;
 export const AUTHORITY_DAYS = 7300;

@@ -1,5 +1,10 @@
 /** Revoking: one transaction, safe to repeat, in force when it resolves. Floor 3. */
-import { type CertificateRow, findCertificates, markRevoked } from '../catalog/certificates.ts';
+import {
+  type CertificateRow,
+  findCertificates,
+  listReplacements,
+  markRevoked,
+} from '../catalog/certificates.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { RefusalError } from '../errors.ts';
 import type { RevocationReason } from '../pki/crl.ts';
@@ -32,8 +37,24 @@ export async function selectCertificates(
   return rows;
 }
 
+/** These and what was issued by renewing them, down the line: a thief may have renewed. */
+async function withReplacements(
+  sql: SqlExecutor,
+  rows: readonly CertificateRow[],
+): Promise<CertificateRow[]> {
+  const all = new Map(rows.map((row) => [row.serial, row]));
+  // What is added while it is walked is walked as well.
+  for (const { serial } of all.values()) {
+    for (const next of await listReplacements(sql, serial)) {
+      if (!all.has(next.serial)) all.set(next.serial, next);
+    }
+  }
+  return [...all.values()];
+}
+
 /**
- * Revoke every certificate of a name, or the one of a serial, and publish the list that says so.
+ * Revoke every certificate of a name, or the one of a serial with what was issued by renewing it,
+ * and publish the list that says so.
  * Repeating it changes no date and no reason, and issues the list again.
  * @throws RefusalError CERTIFICATE_UNKNOWN, SIGNER_FAILED
  */
@@ -48,7 +69,8 @@ export async function revokeCertificates(
   const mark = async (sql: SqlExecutor): Promise<void> => {
     const at = new Date(authority.now()).toISOString();
     // Selected once more: a certificate issued for the name meanwhile is meant as well.
-    for (const row of await selectCertificates(sql, nameOrSerial)) {
+    const selected = await selectCertificates(sql, nameOrSerial);
+    for (const row of await withReplacements(sql, selected)) {
       await markRevoked(sql, row.serial, at, reason);
     }
   };
@@ -59,5 +81,5 @@ export async function revokeCertificates(
       `revoked, and refused by this server from now on, but no revocation list says so until its signer answers: ${error.message}`,
     );
   });
-  return selectCertificates(catalog, nameOrSerial);
+  return withReplacements(catalog, await selectCertificates(catalog, nameOrSerial));
 }

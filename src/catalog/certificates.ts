@@ -18,13 +18,18 @@ export interface CertificateRow {
   revocation_reason: string | null;
   /** The SHA-256 fingerprint of the authority that issued it. */
   authority: string;
+  /** The serial of the certificate with which this one was asked for; null for one issued anew. */
+  replaces: string | null;
+  /** From when on the next revocation list names it, because it was renewed; null for never. */
+  superseded_at: string | null;
 }
 
 export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
   await sql.run(
     `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-       issued_at, issued_by, revoked_at, revocation_reason, authority, packages)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+       issued_at, issued_by, revoked_at, revocation_reason, authority, packages, replaces,
+       superseded_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
     row.serial,
     row.name,
     row.role,
@@ -39,6 +44,8 @@ export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): 
     row.revocation_reason,
     row.authority,
     row.packages,
+    row.replaces,
+    row.superseded_at,
   );
 }
 
@@ -116,6 +123,50 @@ export function listHolders(
   return sql.all(
     `SELECT DISTINCT name, role, authority FROM certificate
      WHERE revoked_at IS NULL AND not_after > $1 AND role <> 'enrolment' ORDER BY name`,
+    now,
+  );
+}
+
+/** Those that were asked for with the certificate of that serial, oldest first. */
+export function listReplacements(sql: SqlExecutor, serial: string): Promise<CertificateRow[]> {
+  return sql.all(
+    'SELECT * FROM certificate WHERE replaces = $1 ORDER BY issued_at, serial',
+    serial,
+  );
+}
+
+/** How many certificates of a name were asked for with another one since then. */
+export async function countReplacements(
+  sql: SqlExecutor,
+  name: string,
+  since: string,
+): Promise<number> {
+  const row = await sql.get<{ count: number }>(
+    'SELECT count(*) AS count FROM certificate WHERE name = $1 AND replaces IS NOT NULL AND issued_at > $2',
+    name,
+    since,
+  );
+  return row?.count ?? 0;
+}
+
+/** Says from when on a certificate is revoked; a time that was said before stands. */
+export async function markSuperseded(
+  sql: SqlExecutor,
+  serial: string,
+  from: string,
+): Promise<void> {
+  await sql.run(
+    'UPDATE certificate SET superseded_at = $2 WHERE serial = $1 AND superseded_at IS NULL',
+    serial,
+    from,
+  );
+}
+
+/** Revokes those whose time has come: the list that is made next names them. */
+export async function revokeSuperseded(sql: SqlExecutor, now: string): Promise<void> {
+  await sql.run(
+    `UPDATE certificate SET revoked_at = $1, revocation_reason = 'superseded'
+     WHERE superseded_at <= $1 AND revoked_at IS NULL`,
     now,
   );
 }

@@ -32,8 +32,26 @@ export function listHosts(sql: SqlExecutor): Promise<ReportedHostRow[]> {
   return sql.all('SELECT * FROM host ORDER BY name');
 }
 
-export function findHost(sql: SqlExecutor, name: string): Promise<HostRow | undefined> {
+export function findHost(sql: SqlExecutor, name: string): Promise<ReportedHostRow | undefined> {
   return sql.get('SELECT * FROM host WHERE name = $1', name);
+}
+
+/** Resolves with whether there is such a host. */
+export async function recordReport(
+  sql: SqlExecutor,
+  name: string,
+  report: HostReport,
+): Promise<boolean> {
+  const changed = await sql.run(
+    `UPDATE host SET reported_at = $2, reported_ca = $3, reported_keyring = $4,
+       reported_client = $5 WHERE name = $1`,
+    name,
+    report.reported_at,
+    report.reported_ca,
+    report.reported_keyring,
+    report.reported_client,
+  );
+  return changed > 0;
 }
 
 /** Resolves with whether there was one. */

@@ -6,6 +6,7 @@
 import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
 import { AUDIT_HASH_STEPS } from './migrations/0002-audit-hash.ts';
 import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
+import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
@@ -17,6 +18,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   FIRST_STATEMENTS,
   AUDIT_HASH_STEPS,
   GROUP_STATEMENTS,
+  ENROLMENT_STATEMENTS,
   GENERATION_STATEMENTS,
 ];
 

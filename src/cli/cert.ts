@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
-import { checkName, ROLES, type Role } from '../authority/profiles.ts';
+import { checkName, type IssuableRole, ROLES } from '../authority/profiles.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
 import { REVOCATION_REASONS, type RevocationReason } from '../pki/crl.ts';
@@ -11,17 +11,21 @@ import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
 import { type NewFile, reserveFiles } from './new-files.ts';
 import type { Performer } from './performer.ts';
+import { generatePassword, packBundle, readPasswordFile, rehearseBundle } from './pkcs12.ts';
+import { RENEW } from './renew.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
 type Certificate = OutputOf<'certificate.list'>['certificates'][number];
 
 interface IssueOptions {
-  role: Role;
+  role: IssuableRole;
   out: string;
   csr?: string;
   days?: number;
   suites?: string[];
   packages?: string[];
+  p12?: boolean;
+  p12PasswordFile?: string;
   force?: boolean;
 }
 
@@ -33,7 +37,7 @@ export async function readTextFile(path: string): Promise<string> {
   }
 }
 
-/** What is written: NAME.crt, ca.crt, and NAME.key unless the key is another's. */
+/** What is written: NAME.crt, ca.crt, NAME.key unless the key is another's, NAME.p12 if asked for. */
 function listNewFiles(name: string, options: IssueOptions): NewFile[] {
   // Its certificate would stand where the CA's has to.
   if (name === 'ca') throw new RefusalError('INPUT_INVALID', 'the name "ca" is kept for ca.crt');
@@ -43,7 +47,22 @@ function listNewFiles(name: string, options: IssueOptions): NewFile[] {
     { path: path(`${name}.crt`), mode: 0o644, mustBeNew },
     { path: path('ca.crt'), mode: 0o644, mustBeNew: false },
     ...(options.csr === undefined ? [{ path: path(`${name}.key`), mode: 0o600, mustBeNew }] : []),
+    ...(options.p12 ? [{ path: path(`${name}.p12`), mode: 0o600, mustBeNew }] : []),
   ];
+}
+
+/** A bundle holds a private key, so there is none for the key of a request. */
+function checkIssueOptions(options: IssueOptions): void {
+  if (options.p12 && options.csr !== undefined) {
+    throw new RefusalError('USAGE_INVALID', '--p12 needs the private key, which --csr keeps away');
+  }
+  if (options.p12PasswordFile !== undefined && !options.p12) {
+    throw new RefusalError('USAGE_INVALID', '--p12-password-file is for --p12');
+  }
+}
+
+async function choosePassword({ p12PasswordFile }: IssueOptions): Promise<string> {
+  return p12PasswordFile === undefined ? generatePassword() : readPasswordFile(p12PasswordFile);
 }
 
 async function issue(performer: Performer, name: string, options: IssueOptions): Promise<Shown> {
@@ -55,6 +74,10 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
       ? createRequest(key, { commonName: 'request' })
       : await readTextFile(options.csr);
   const files = listNewFiles(name, options);
+  const bundle = options.p12
+    ? { friendlyName: `${name} (aptkeep)`, key, password: await choosePassword(options) }
+    : undefined;
+  if (bundle) await rehearseBundle(bundle);
   const reserved = await reserveFiles(options.out, files);
   try {
     const issued = await performer.perform('certificate.issue', {
@@ -63,15 +86,20 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
       ...(suites === undefined ? {} : { suites }),
       ...(packages === undefined ? {} : { packages }),
     });
-    await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key)]);
+    const certificates = `${issued.pem}${issued.issuer}`;
+    const packed = bundle ? [await packBundle({ ...bundle, certificates })] : [];
+    await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key), ...packed]);
     const written = files.map((file) => file.path);
+    // Said once; one that came from a file is known already.
+    const password = options.p12PasswordFile === undefined ? bundle?.password : undefined;
     return {
-      json: { ...issued, files: written },
+      json: { ...issued, files: written, ...(password === undefined ? {} : { password }) },
       text: renderPairs([
         ['certificate', `${issued.role} ${issued.name}`],
         ['serial', issued.serial],
         ['valid until', formatTime(issued.notAfter)],
         ...written.map((file): [string, string] => ['written', file]),
+        ...(password === undefined ? [] : [['password', password] as const]),
       ]),
     };
   } catch (error) {
@@ -113,6 +141,10 @@ function describe(one: Certificate & { pem: string }): string {
     ['valid from', formatTime(one.notBefore)],
     ['valid until', formatTime(one.notAfter)],
     ['issued', `${formatTime(one.issuedAt)} by ${one.issuedBy}`],
+    ...(one.replaces ? [['asked for with', one.replaces] as const] : []),
+    ...(one.supersededAt && !one.revokedAt
+      ? [['renewed', `revoked from ${formatTime(one.supersededAt)} on`] as const]
+      : []),
     ...(one.revokedAt
       ? [['revoked', `${formatTime(one.revokedAt)} (${one.reason})`] as const]
       : []),
@@ -141,7 +173,10 @@ export function addCertCommands(program: Command): void {
           "limit an uploader to these package names; 'lu-moodle-*' is all that begin so",
           collectWords,
         )
+        .option('--p12', 'write NAME.p12 too, for a browser; its password is printed once')
+        .option('--p12-password-file <file>', 'with --p12: the password is the first line of it')
         .option('--force', 'replace files that exist'),
+    check: (options) => checkIssueOptions(options as unknown as IssueOptions),
     run: (performer, options, [name]) =>
       issue(performer, String(name), options as unknown as IssueOptions),
   });
@@ -182,6 +217,7 @@ export function addCertCommands(program: Command): void {
       return { json, text: renderCertificates(json.certificates) };
     },
   });
+  addLeaf(cert, RENEW);
   addLeaf(cert, {
     usage: 'test <file>',
     summary: 'would this certificate be let in now, and if not, why (exit status 1)',

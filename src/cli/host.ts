@@ -1,8 +1,10 @@
 /** `aptkeep host`. Floor 9. */
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
 import { addLeaf, addNoun, type Shown } from './command.ts';
+import { reserveFiles } from './new-files.ts';
+import type { Performer } from './performer.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
 function showHost(json: OutputOf<'host.show'>): Shown {
@@ -14,8 +16,42 @@ function showHost(json: OutputOf<'host.show'>): Shown {
       ['added', formatTime(json.addedAt)],
       ['certificate', json.certificate ?? 'none that is valid'],
       ['valid until', formatTime(json.notAfter)],
+      ['client', json.client ?? 'has not reported'],
+      ['reported', json.reportedAt === null ? 'never' : formatTime(json.reportedAt)],
     ]),
   };
+}
+
+interface AddOptions {
+  group?: string;
+  again?: boolean;
+  out?: string;
+  json?: boolean;
+}
+
+/** The kit is what is printed, so that it can be redirected; people read the note beside it. */
+async function addHost(performer: Performer, name: string, options: AddOptions): Promise<Shown> {
+  const { again = false, group, out } = options;
+  const input = { host: name, again, ...(group === undefined ? {} : { group }) };
+  const ask = () => performer.perform('host.add', input);
+  const file = out ?? 'kit.sh';
+  const note = (json: OutputOf<'host.add'>): string =>
+    `aptkeep: the kit of ${json.name} is good once, until ${formatTime(json.kitExpires)}, and holds a private key: bring it to ${json.name} and run \`sh ${basename(file)}\` there as root\n`;
+  if (out === undefined) {
+    const json = await ask();
+    if (!options.json) process.stderr.write(note(json));
+    return { json, text: json.kit };
+  }
+  const reserved = await reserveFiles(dirname(out), [{ path: out, mode: 0o600, mustBeNew: false }]);
+  try {
+    const json = await ask();
+    await reserved.fill([json.kit]);
+    const { kit: _kit, ...rest } = json;
+    return { json: { ...rest, file: out }, text: note(json) };
+  } catch (error) {
+    await reserved.abandon();
+    throw error;
+  }
 }
 
 export function addHostCommands(program: Command): void {
@@ -27,14 +63,18 @@ export function addHostCommands(program: Command): void {
   );
   addLeaf(host, {
     usage: 'add <name>',
-    summary: 'record a host',
-    example: 'aptkeep host add moodle-web5 --group moodle',
+    summary: 'record a host and print its kit: a script to run there, once, within the hour',
+    example: 'aptkeep host add moodle-web5 --group moodle > kit.sh',
     options: (command) =>
-      command.option('--group <name>', 'the group it is in (default: the group "default")'),
-    run: async (performer, options, [name]) => {
-      const group = options.group === undefined ? {} : { group: String(options.group) };
-      return showHost(await performer.perform('host.add', { host: String(name), ...group }));
-    },
+      command
+        .option('--group <name>', 'the group it is in (default: the group "default")')
+        .option(
+          '--again',
+          'a new kit for a host that is there; kits that were not used become void',
+        )
+        .option('--out <file>', 'write the kit to this file (0600) instead of printing it'),
+    run: (performer, options, [name]) =>
+      addHost(performer, String(name), options as unknown as AddOptions),
   });
   addLeaf(host, {
     usage: 'set <name>',

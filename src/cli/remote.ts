@@ -18,6 +18,7 @@ import { REFUSALS, type RefusalCode, RefusalError, systemCode } from '../errors.
 import { pathKeys, ROUTES } from '../http/routes.ts';
 import { withSocketPath } from '../http/socket.ts';
 import type { AddedPackage } from '../operations/packages.ts';
+import { repairPair } from './pair.ts';
 import type { Performer, UploadPlace } from './performer.ts';
 import { openUpload } from './upload-file.ts';
 
@@ -90,6 +91,7 @@ export async function connectServer(options: RemoteOptions): Promise<Performer> 
   if (url.protocol !== 'https:') {
     throw new RefusalError('USAGE_INVALID', `--server ${options.server}: only https is spoken`);
   }
+  await repairPair(options);
   const agent = new HttpsAgent({
     keepAlive: true,
     cert: await readPem('cert', options.cert),

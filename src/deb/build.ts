@@ -15,6 +15,12 @@ export interface PackagedFile {
   mode: number;
 }
 
+/** What stands beside the control file: a maintainer script, conffiles, md5sums. */
+export interface ControlMember {
+  name: 'conffiles' | 'md5sums' | 'preinst' | 'postinst' | 'prerm' | 'postrm';
+  content: Uint8Array;
+}
+
 const AR_MAGIC = '!<arch>\n';
 const compress = promisify(gzip);
 
@@ -49,6 +55,9 @@ async function renderTar(files: readonly PackagedFile[], modified: number): Prom
   return compress(await buffer(tar), { level: 9 });
 }
 
+/** Source: deb-postinst(5): dpkg runs them; the others it reads. */
+const isScript = (name: string): boolean => /^(pre|post)(inst|rm)$/.test(name);
+
 /**
  * A .deb of these control fields and files.
  * @param modified seconds since the epoch, given to every member.
@@ -58,16 +67,22 @@ export async function buildPackage(
   fields: Readonly<Record<string, string>>,
   files: readonly PackagedFile[],
   modified: number,
+  members: readonly ControlMember[] = [],
 ): Promise<Buffer> {
   for (const [name, value] of Object.entries(fields)) {
     if (RELATION_FIELDS.has(name.toLowerCase())) checkRelations(name, value);
   }
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\n`);
-  const control = { path: '/control', content: Buffer.from(lines.join('')), mode: 0o644 };
+  const control = [
+    { path: '/control', content: Buffer.from(lines.join('')), mode: 0o644 },
+    ...members.map(({ name, content }) => {
+      return { path: `/${name}`, content, mode: isScript(name) ? 0o755 : 0o644 };
+    }),
+  ];
   return Buffer.concat([
     Buffer.from(AR_MAGIC),
     renderMember('debian-binary', Buffer.from('2.0\n'), modified),
-    renderMember('control.tar.gz', await renderTar([control], modified), modified),
+    renderMember('control.tar.gz', await renderTar(control, modified), modified),
     renderMember('data.tar.gz', await renderTar(files, modified), modified),
   ]);
 }

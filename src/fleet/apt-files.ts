@@ -1,10 +1,11 @@
 /**
- * The files with which a host's apt reaches this repository. Source: sources.list(5),
- * apt-transport-https(1): the certificate is configured for the host name alone, without a port.
- * Floor 4.
+ * The files with which a host reaches this repository: its apt's, and its client's configuration.
+ * The one list of them, for the script of `host show --apt` and for kits. Source: sources.list(5),
+ * apt_preferences(5), apt-transport-https(1): the certificate is configured for the host name
+ * alone, without a port. Floor 4.
  */
 
-/** One file; `owner` is null for root, `content` is null for the private key, which stays there. */
+/** One file; `owner` is null for root, `content` is null for what is made on the host. */
 export interface AptFile {
   path: string;
   mode: string;
@@ -15,9 +16,9 @@ export interface AptFile {
 export interface AptSource {
   host: string;
   url: string;
-  suites: readonly { name: string; components: readonly string[] }[];
-  /** The certificate of this host, PEM. */
-  certificate: string;
+  suites: readonly { name: string; origin: string; components: readonly string[] }[];
+  /** The certificate of this host, PEM; null where it has yet to be asked for. */
+  certificate: string | null;
   /** The CA of the server's certificate, PEM. */
   ca: string;
   /** The public OpenPGP key, armoured. */
@@ -28,11 +29,21 @@ export interface AptSource {
 const FOLDER = '/etc/apt/aptkeep';
 const KEYRING = '/etc/apt/keyrings/aptkeep.asc';
 
+/** A comma ends the pattern for apt, and these mean something in it: any one character, then. */
+const escapePattern = (origin: string): string => origin.replace(/[,*?[\]\\/"]/g, '?');
+
 /**
- * @param root '' for the host itself, or a directory that stands in for its root.
+ * What going back to an older version needs on the host: apt prefers what this repository lists,
+ * whatever is installed.
  */
-export function listAptFiles(source: AptSource, root: string): AptFile[] {
-  const { hostname } = new URL(source.url);
+function renderPins(source: AptSource): string {
+  const origins = new Set(source.suites.map((suite) => escapePattern(suite.origin)));
+  return [...origins]
+    .map((origin) => `Package: *\nPin: release o=${origin}\nPin-Priority: 1001\n`)
+    .join('\n');
+}
+
+function renderSources(source: AptSource, root: string): string {
   const stanzas = source.suites.map((suite) =>
     [
       'Types: deb',
@@ -43,9 +54,17 @@ export function listAptFiles(source: AptSource, root: string): AptFile[] {
       '',
     ].join('\n'),
   );
+  return stanzas.join('\n');
+}
+
+/**
+ * @param root '' for the host itself, or a directory that stands in for its root.
+ */
+export function listAptFiles(source: AptSource, root: string): AptFile[] {
+  const { hostname } = new URL(source.url);
   const option = (name: string, path: string): string =>
     `Acquire::https::${hostname}::${name} "${root}${FOLDER}/${path}";\n`;
-  const file = (path: string, content: string): AptFile => ({
+  const file = (path: string, content: string | null): AptFile => ({
     path: root + path,
     mode: '0644',
     owner: null,
@@ -58,8 +77,15 @@ export function listAptFiles(source: AptSource, root: string): AptFile[] {
     file(KEYRING, source.keyring),
     file(
       '/etc/apt/apt.conf.d/50aptkeep',
-      option('CaInfo', 'ca.crt') + option('SslCert', 'host.crt') + option('SslKey', 'host.key'),
+      [
+        option('CaInfo', 'ca.crt'),
+        option('SslCert', 'host.crt'),
+        option('SslKey', 'host.key'),
+        'APT::Get::allow-downgrades "true";\n',
+      ].join(''),
     ),
-    file('/etc/apt/sources.list.d/aptkeep.sources', stanzas.join('\n')),
+    file('/etc/apt/preferences.d/aptkeep', renderPins(source)),
+    file('/etc/apt/sources.list.d/aptkeep.sources', renderSources(source, root)),
+    file('/etc/aptkeep/client.conf', `url=${source.url}\n`),
   ];
 }

@@ -11,7 +11,8 @@ export function quoteShell(word: string): string {
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
-function writeFile(file: AptFile): string {
+/** Shell lines that write a file whose content is known here. */
+export function renderWrite(file: AptFile): string {
   const path = quoteShell(file.path);
   const content = (file.content ?? '').replace(/\n$/, '');
   return [`cat > ${path} <<'END'`, content, 'END', `chmod ${file.mode} ${path}`].join('\n');
@@ -58,7 +59,7 @@ export function renderAptScript(
     'set -eu',
     `test -r ${quoteShell(key)} || { echo ${quoteShell(`aptkeep: ${host}: the private key ${key} is not in this folder`)} >&2; exit 1; }`,
     `install -d -m 0755 ${folders.map(quoteShell).join(' ')}`,
-    ...files.filter((file) => file.content !== null).map(writeFile),
+    ...files.filter((file) => file.content !== null).map(renderWrite),
   ];
   if (secret) {
     const path = quoteShell(secret.path);

@@ -66,7 +66,7 @@ export async function getGroup(parts: GroupParts, name: string): Promise<GroupRo
 }
 
 /** Runs a change that names a group while nobody else removes it; readers are judged by it next. */
-function changeGroup<Result>(
+export function holdGroup<Result>(
   parts: GroupParts,
   name: string,
   change: (row: GroupRow) => Promise<Result>,
@@ -108,7 +108,7 @@ export async function createGroup(
 
 /** Changes what is given and keeps the rest. @throws RefusalError GROUP_UNKNOWN, SUITE_UNKNOWN */
 export function setGroup(parts: GroupParts, name: string, change: GroupChange): Promise<GroupRow> {
-  return changeGroup(parts, name, async (row) => {
+  return holdGroup(parts, name, async (row) => {
     const suites =
       change.suites === undefined ? row.suites : await spellSuites(parts, change.suites);
     const changed = { ...row, suites, description: change.description ?? row.description };
@@ -119,7 +119,7 @@ export function setGroup(parts: GroupParts, name: string, change: GroupChange): 
 
 /** @throws RefusalError GROUP_UNKNOWN, GROUP_IN_USE where hosts are in it. */
 export function removeGroup(parts: GroupParts, name: string): Promise<void> {
-  return changeGroup(parts, name, async () => {
+  return holdGroup(parts, name, async () => {
     if (name === DEFAULT_GROUP) {
       const why = 'hosts are in it that nobody put elsewhere';
       throw new RefusalError('GROUP_IN_USE', `the group ${name} stays: ${why}`);
@@ -138,12 +138,12 @@ export function removeGroup(parts: GroupParts, name: string): Promise<void> {
 
 /** Resolves with false where the name is taken. @throws RefusalError GROUP_UNKNOWN */
 export function recordHost(parts: GroupParts, row: HostRow): Promise<boolean> {
-  return changeGroup(parts, row.group_name, () => insertHost(parts.repository.catalog, row));
+  return holdGroup(parts, row.group_name, () => insertHost(parts.repository.catalog, row));
 }
 
 /** Resolves with false where there is no such host. @throws RefusalError GROUP_UNKNOWN */
 export function moveHost(parts: GroupParts, name: string, group: string): Promise<boolean> {
-  return changeGroup(parts, group, () => updateHost(parts.repository.catalog, name, group));
+  return holdGroup(parts, group, () => updateHost(parts.repository.catalog, name, group));
 }
 
 export async function forgetHost(parts: GroupParts, name: string): Promise<void> {

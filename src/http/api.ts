@@ -1,18 +1,22 @@
 /** The operations, mounted under /v1. No route here does anything but `perform`. Floor 7. */
-import express, { type Request, type Router } from 'express';
+import express, { type Request, type Response, type Router } from 'express';
 import { RefusalError } from '../errors.ts';
 import type { Parts } from '../operations/operation.ts';
 import { perform } from '../operations/perform.ts';
 import { describeApi } from './openapi.ts';
-import { pathKeys, ROUTES, type Route, type RoutedName } from './routes.ts';
+import { findReader, isOtherBody, REPRESENTATIONS } from './representations.ts';
+import { CREATES, pathKeys, ROUTES, type Route, type RoutedName } from './routes.ts';
 import { actorOf } from './session.ts';
 
 const MAX_JSON_BYTES = '1mb';
 
 /** @throws RefusalError INPUT_INVALID rather than leave anything that was sent without effect. */
-function readInput(request: Request, route: Route): unknown {
-  const body: unknown = request.body ?? {};
-  const isOther = request.is('json') === false && request.headers['content-length'] !== '0';
+function readInput(name: RoutedName, request: Request, route: Route): unknown {
+  const sent: unknown = request.body ?? {};
+  const reader = Buffer.isBuffer(sent) ? findReader(name, request) : undefined;
+  const body: unknown = reader ? reader(sent as Buffer) : sent;
+  const isOther =
+    !reader && request.is('json') === false && request.headers['content-length'] !== '0';
   if (
     route.method === 'POST' &&
     (isOther || typeof body !== 'object' || body === null || Array.isArray(body))
@@ -43,6 +47,16 @@ function refuseOtherMethods(router: Router, routes: readonly Route[]): void {
   }
 }
 
+/** JSON, unless the client asks for a form that the operation offers. */
+function sendOutput(name: RoutedName, request: Request, response: Response, output: object): void {
+  response.status(CREATES.includes(name) ? 201 : 200);
+  const offers = REPRESENTATIONS[name]?.offers ?? {};
+  const wanted = request.accepts(['application/json', ...Object.keys(offers)]);
+  const render = wanted === false ? undefined : offers[wanted];
+  if (render) response.type(String(wanted)).send(render(output as Record<string, unknown>));
+  else response.json(output);
+}
+
 const toExpressPath = (path: string): string => path.replace(/\{(\w+)\}/g, ':$1');
 
 export function createApiRouter(parts: Parts): Router {
@@ -56,11 +70,12 @@ export function createApiRouter(parts: Parts): Router {
     next();
   });
   router.use(express.json({ limit: MAX_JSON_BYTES, strict: true }));
+  router.use(express.raw({ limit: MAX_JSON_BYTES, type: isOtherBody }));
   for (const [name, route] of Object.entries(ROUTES) as [RoutedName, Route][]) {
     const method = route.method.toLowerCase() as 'get' | 'post' | 'delete';
     router[method](toExpressPath(route.path), async (request, response) => {
-      const output = await perform(parts, actorOf(request), name, readInput(request, route));
-      response.status(name === 'certificate.issue' ? 201 : 200).json(output);
+      const input = readInput(name, request, route);
+      sendOutput(name, request, response, await perform(parts, actorOf(request), name, input));
     });
   }
   refuseOtherMethods(router, Object.values(ROUTES));

@@ -38,11 +38,18 @@ export class Connections {
     return this.#open.get(socket as TLSSocket);
   }
 
-  /** Ends every connection that `isRefused` names: at once in mid-answer, with a word when idle. */
-  cut(isRefused: (presented: Presented) => boolean): number {
+  /**
+   * Ends every connection that `isRefused` names: at once in mid-answer, with a word when idle.
+   * What `mayFinish` names is left to its answer; whatever it asks for next is refused.
+   */
+  cut(
+    isRefused: (presented: Presented) => boolean,
+    mayFinish: (presented: Presented) => boolean = () => false,
+  ): number {
     let count = 0;
     for (const connection of this.#open.values()) {
       if (!isRefused(connection.presented)) continue;
+      if (connection.busy > 0 && mayFinish(connection.presented)) continue;
       count += 1;
       if (connection.busy > 0) connection.socket.destroy();
       else sayFarewell(connection.socket);

@@ -96,3 +96,18 @@ export function describeActor(
   const confirm = (): void => admit(presented, trust, now());
   return { name, role, serial, suites, packages, address: address ?? null, confirm };
 }
+
+/** The one place that an enrolment certificate reaches. */
+const ENROLMENT_PATH = '/v1/enrolment';
+
+/**
+ * Nothing but its one request is answered to an enrolment certificate, by whichever part.
+ * @throws RefusalError ROLE_FORBIDDEN
+ */
+export function checkReach(actor: Actor, url: string | undefined): void {
+  if (actor.role !== 'enrolment' || url === ENROLMENT_PATH) return;
+  throw new RefusalError(
+    'ROLE_FORBIDDEN',
+    `the certificate of a kit asks for ${ENROLMENT_PATH} once, and for nothing else`,
+  );
+}

@@ -4,7 +4,8 @@ import { REFUSALS, type RefusalCode } from '../errors.ts';
 import type { Operation, Parts } from '../operations/operation.ts';
 import { OPERATIONS } from '../operations/table.ts';
 import { STATUSES } from './refusals.ts';
-import { pathKeys, ROUTES, type Route, type RoutedName } from './routes.ts';
+import { REPRESENTATIONS } from './representations.ts';
+import { CREATES, pathKeys, ROUTES, type Route, type RoutedName } from './routes.ts';
 
 type Json = Record<string, unknown>;
 
@@ -52,7 +53,10 @@ function describeOperation(name: RoutedName, operation: Operation): Json {
   const route = ROUTES[name];
   const { parameters, body } = describeParameters(route, schemaOf(operation.input, 'input'));
   const schema = schemaOf(operation.output, 'output');
-  const status = name === 'certificate.issue' ? '201' : '200';
+  const status = CREATES.includes(name) ? '201' : '200';
+  const text = (types: object = {}): Json =>
+    Object.fromEntries(Object.keys(types).map((type) => [type, { schema: { type: 'string' } }]));
+  const { accepts, offers } = REPRESENTATIONS[name] ?? {};
   return {
     operationId: name,
     summary: operation.summary,
@@ -60,10 +64,13 @@ function describeOperation(name: RoutedName, operation: Operation): Json {
     tags: [name.split('.')[0]],
     parameters,
     ...(route.method === 'POST'
-      ? { requestBody: { content: { 'application/json': { schema: body } } } }
+      ? { requestBody: { content: { 'application/json': { schema: body }, ...text(accepts) } } }
       : {}),
     responses: {
-      [status]: { description: 'Done', content: { 'application/json': { schema } } },
+      [status]: {
+        description: 'Done',
+        content: { 'application/json': { schema }, ...text(offers) },
+      },
       default: PROBLEM,
     },
   };

@@ -37,6 +37,7 @@ export const STATUSES: Readonly<Record<RefusalCode, number>> = {
   ROTATION_FOLLOWERS: 409,
   GROUP_EXISTS: 409,
   GROUP_IN_USE: 409,
+  RENEWED_TOO_OFTEN: 429,
   ALREADY_INITIALISED: 409,
   NOT_INITIALISED: 503,
   DIRECTORY_IN_USE: 503,
@@ -55,6 +56,7 @@ export const STATUSES: Readonly<Record<RefusalCode, number>> = {
   KEY_LOCKED: 503,
   KEY_ELSEWHERE: 409,
   SIGNER_FAILED: 503,
+  PROGRAM_MISSING: 503,
 };
 
 /** `type` names the code; `detail` says what was refused and why. */

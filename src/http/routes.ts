@@ -19,6 +19,8 @@ export type RoutedName = Exclude<OperationName, 'package.add'>;
 export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'status.show': get('/v1/status'),
   'certificate.issue': post('/v1/certificates'),
+  'certificate.self': get('/v1/self'),
+  'certificate.renew': post('/v1/renewal'),
   'certificate.list': get('/v1/certificates'),
   'certificate.test': post('/v1/certificates/test'),
   'certificate.show': get('/v1/certificates/{certificate}'),
@@ -51,9 +53,19 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'group.show': get('/v1/groups/{group}'),
   'group.set': post('/v1/groups/{group}'),
   'group.remove': { method: 'DELETE', path: '/v1/groups/{group}' },
+  'host.enrol': post('/v1/enrolment'),
+  'host.report': post('/v1/self/report'),
+  'server.renew': post('/v1/server/renew'),
   'audit.list': get('/v1/audit'),
   'audit.verify': get('/v1/audit/verify'),
 };
+
+/** Whose answer is 201 rather than 200: it hands out what there was not before. */
+export const CREATES: readonly RoutedName[] = [
+  'certificate.issue',
+  'certificate.renew',
+  'host.enrol',
+];
 
 /** The keys in a path, in order. */
 export function pathKeys(path: string): string[] {

@@ -14,7 +14,7 @@ import { encodePrivateKey } from '../pki/key.ts';
 import { Connections } from './connections.ts';
 import { createGateAudit, type GateAudit } from './gate-audit.ts';
 import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
-import { admit, describeActor, findRefusal, readPresented } from './identity.ts';
+import { admit, checkReach, describeActor, findRefusal, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
 
@@ -123,7 +123,9 @@ function createJudge(
       admit(connection.presented, trust, now());
       checkHost(request);
       const address = request.socket.remoteAddress;
-      serve(request, response, describeActor(connection.presented, trust, address, now));
+      const actor = describeActor(connection.presented, trust, address, now);
+      checkReach(actor, request.url);
+      serve(request, response, actor);
     } catch (error) {
       activity.refusals += 1;
       log.info({
@@ -220,6 +222,8 @@ export async function createGate(
     if (change.kind === 'certificate' && !change.certificate.revoked) return;
     const cut = connections.cut(
       ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
+      // The request under way is the one that used it up, or is refused for coming second.
+      ({ serial }) => trust.find(serial)?.role === 'enrolment',
     );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     if (change.kind === 'certificate') return;

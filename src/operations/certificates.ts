@@ -1,7 +1,8 @@
 /** Operations on client certificates. Floor 5. */
 import { z } from 'zod';
+import { issuingAuthority } from '../authority/authority.ts';
 import { issueClientCertificate } from '../authority/issue.ts';
-import { MAX_CERTIFICATE_DAYS, ROLES, type Role } from '../authority/profiles.ts';
+import { ALL_ROLES, MAX_CERTIFICATE_DAYS, ROLES, type Role } from '../authority/profiles.ts';
 import { revokeCertificates, selectCertificates } from '../authority/revoke.ts';
 import { readServerAuthorities } from '../authority/rotate.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
@@ -18,7 +19,7 @@ import { ADMINS, defineOperation, READERS } from './operation.ts';
 const certificate = z.object({
   serial: z.string().describe('lower-case hex without leading zeros'),
   name: z.string(),
-  role: z.enum(ROLES),
+  role: z.enum(ALL_ROLES),
   suites: z
     .array(z.string())
     .nullable()
@@ -34,6 +35,8 @@ const certificate = z.object({
   issuedBy: z.string(),
   revokedAt: z.string().nullable(),
   reason: z.string().nullable(),
+  replaces: z.string().nullable().describe('the serial with which this one was asked for'),
+  supersededAt: z.string().nullable().describe('renewed, and so revoked from then on'),
   fingerprint: z.string().describe('SHA-256 of the DER form, in lower-case hex'),
 });
 
@@ -47,7 +50,7 @@ function describeCertificate(row: CertificateRow, now: number): z.input<typeof c
   return {
     serial: row.serial,
     name: row.name,
-    role: row.role as (typeof ROLES)[number],
+    role: row.role as Role,
     suites: row.suites === null ? null : (JSON.parse(row.suites) as string[]),
     packages: row.packages === null ? null : (JSON.parse(row.packages) as string[]),
     status: row.revoked_at !== null ? 'revoked' : expired ? 'expired' : 'valid',
@@ -57,6 +60,8 @@ function describeCertificate(row: CertificateRow, now: number): z.input<typeof c
     issuedBy: row.issued_by,
     revokedAt: row.revoked_at,
     reason: row.revocation_reason,
+    replaces: row.replaces,
+    supersededAt: row.superseded_at,
     fingerprint: row.fingerprint,
   };
 }
@@ -102,6 +107,7 @@ export const issueCertificate = defineOperation({
   output: z.object({
     ...certificate.shape,
     pem: z.string(),
+    issuer: z.string().describe('the CA that signed it'),
     ca: z.string().describe("the CA of the server's certificate, which the client pins"),
   }),
   subject: (input) => `${input.role} ${input.name}`,
@@ -114,7 +120,8 @@ export const issueCertificate = defineOperation({
       await recordHost(parts, { name: row.name, group_name: DEFAULT_GROUP, added_at });
     }
     const ca = await readServerAuthorities(parts.authority.certs);
-    return { ...describeCertificate(row, parts.now()), pem: row.pem, ca };
+    const issuer = issuingAuthority(parts.authority).facts.pem;
+    return { ...describeCertificate(row, parts.now()), pem: row.pem, issuer, ca };
   },
 });
 
@@ -145,7 +152,7 @@ export const showCertificate = defineOperation({
 });
 
 export const revokeCertificate = defineOperation({
-  summary: 'Revoke every certificate of a name, or the one of a serial; in force when answered',
+  summary: 'Revoke a name, or a serial and what was issued by renewing it; in force when answered',
   roles: ADMINS,
   changes: true,
   input: z.object({

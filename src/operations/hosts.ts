@@ -1,15 +1,28 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
+import { checkKit, issueEnrolment, voidKits } from '../authority/enrol.ts';
 import { checkName } from '../authority/profiles.ts';
 import { readServerAuthorities } from '../authority/rotate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
-import { findHost, listHosts as queryHosts } from '../catalog/hosts.ts';
+import { findHost, listHosts as queryHosts, type ReportedHostRow } from '../catalog/hosts.ts';
+import { readSetting } from '../catalog/settings.ts';
 import { listSuites } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
-import { listAptFiles } from '../fleet/apt-files.ts';
+import { type AptSource, listAptFiles } from '../fleet/apt-files.ts';
 import { renderAptScript } from '../fleet/apt-script.ts';
-import { DEFAULT_GROUP, forgetHost, moveHost, recordHost } from '../fleet/groups.ts';
-import { readSuiteRow } from '../repository/suites.ts';
+import { buildClientPackage } from '../fleet/client-package.ts';
+import {
+  DEFAULT_GROUP,
+  forgetHost,
+  getGroup,
+  holdGroup,
+  moveHost,
+  readSuites,
+} from '../fleet/groups.ts';
+import { renderKit } from '../fleet/kit.ts';
+import { buildKeyringPackage } from '../repository/keyring-package.ts';
+import { publishOwnPackages } from '../repository/own-packages.ts';
+import { readSuiteRow, type Suite } from '../repository/suites.ts';
 import { exportKeyring } from '../signing/key.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
 
@@ -19,6 +32,10 @@ const host = z.object({
   addedAt: z.string(),
   certificate: z.string().nullable().describe('the serial of its newest valid certificate'),
   notAfter: z.string().nullable(),
+  reportedAt: z.string().nullable().describe('when it said last what it has installed'),
+  serverCa: z.string().nullable().describe('SHA-256 of its ca.crt'),
+  keyring: z.string().nullable().describe('SHA-256 of its keyring file'),
+  client: z.string().nullable().describe('the version of its client package'),
 });
 
 const named = z.object({ host: z.string() });
@@ -34,10 +51,7 @@ async function newestValid(parts: Parts, name: string) {
   );
 }
 
-async function describeHost(
-  parts: Parts,
-  row: { name: string; group_name: string; added_at: string },
-): Promise<z.input<typeof host>> {
+async function describeHost(parts: Parts, row: ReportedHostRow): Promise<z.input<typeof host>> {
   const certificate = await newestValid(parts, row.name);
   return {
     name: row.name,
@@ -45,6 +59,10 @@ async function describeHost(
     addedAt: row.added_at,
     certificate: certificate?.serial ?? null,
     notAfter: certificate?.not_after ?? null,
+    reportedAt: row.reported_at,
+    serverCa: row.reported_ca,
+    keyring: row.reported_keyring,
+    client: row.reported_client,
   };
 }
 
@@ -54,21 +72,93 @@ async function getHost(parts: Parts, name: string) {
   throw new RefusalError('HOST_UNKNOWN', `there is no host ${JSON.stringify(name.slice(0, 80))}`);
 }
 
+/** The suites that the hosts of a group may read. */
+async function listReadable(parts: Parts, group: string): Promise<Suite[]> {
+  const named = readSuites(await getGroup(parts, group));
+  const suites = (await listSuites(parts.repository.catalog)).map(readSuiteRow);
+  return suites.filter((suite) => named === null || named.includes(suite.name));
+}
+
+/** What a host is told of this repository; its certificate where it has one. */
+async function describeSource(
+  parts: Parts,
+  { name, group }: { name: string; group: string },
+  certificate: string | null,
+): Promise<AptSource> {
+  return {
+    host: name,
+    url: parts.url,
+    suites: await listReadable(parts, group),
+    certificate,
+    ca: await readServerAuthorities(parts.authority.certs),
+    keyring: parts.repository.signingKeys
+      .map((key) => exportKeyring(key.publicKey).armored)
+      .join(''),
+  };
+}
+
+/** What the server itself hands to hosts, in these suites; `upgrade` where an older one is. */
+export async function publishHostPackages(
+  parts: Parts,
+  suites: readonly string[],
+  request: { actor: string; upgrade: boolean },
+): Promise<void> {
+  const organisation = (await readSetting(parts.authority.catalog, 'organisation')) ?? 'aptkeep';
+  const made = [
+    await buildClientPackage(),
+    await buildKeyringPackage(
+      organisation,
+      parts.repository.signingKeys.map((key) => key.publicKey),
+    ),
+  ];
+  for (const suite of suites) await publishOwnPackages(parts.repository, suite, made, request);
+}
+
+/** The group of a host that is there, or the one that a new host is put into. */
+async function chooseGroup(
+  parts: Parts,
+  { host: name, group, again }: { host: string; group?: string | undefined; again: boolean },
+): Promise<string> {
+  await checkKit(parts.authority.catalog, name, again);
+  if (!again) return group ?? DEFAULT_GROUP;
+  if (group !== undefined) await moveHost(parts, name, group);
+  return (await getHost(parts, name)).group_name;
+}
+
 export const addHost = defineOperation({
-  summary: 'Record a host in a group',
+  summary: 'Record a host, and make the kit with which it enrols itself within the hour',
   roles: ADMINS,
   changes: true,
-  input: z.object({ ...named.shape, group: z.string().default(DEFAULT_GROUP) }),
-  output: host,
+  input: z.object({
+    ...named.shape,
+    group: z.string().optional().describe('the group it is in; "default" for a new host'),
+    again: z.boolean().default(false).describe('a new kit for a host that is there'),
+  }),
+  output: z.object({
+    ...host.shape,
+    kit: z.string().describe('a shell script; it holds a private key that is good once'),
+    kitExpires: z.string(),
+  }),
   subject: (input) => input.host,
-  async run(parts, input) {
+  async run(parts, input, actor) {
     const name = checkName(input.host);
-    const added_at = new Date(parts.now()).toISOString();
-    const row = { name, group_name: input.group, added_at };
-    if (!(await recordHost(parts, row))) {
-      throw new RefusalError('HOST_EXISTS', `host ${name} exists already`);
-    }
-    return describeHost(parts, row);
+    // First what may fail and be repeated without a trace.
+    const group = await chooseGroup(parts, input);
+    const source = await describeSource(parts, { name, group }, null);
+    const suites = source.suites.map((suite) => suite.name);
+    await publishHostPackages(parts, suites, { actor: actor.name, upgrade: false });
+    const made = { name, group, again: input.again, issuedBy: actor.name };
+    const { certificate, key } = await holdGroup(parts, group, () =>
+      issueEnrolment(parts.authority, made),
+    );
+    const kit = renderKit(source, listAptFiles(source, ''), {
+      certificate: certificate.pem,
+      key,
+      notBefore: Date.parse(certificate.not_before),
+      notAfter: Date.parse(certificate.not_after),
+    });
+    const row = await getHost(parts, name);
+    return { ...(await describeHost(parts, row)), kit, kitExpires: certificate.not_after };
   },
 });
 
@@ -107,7 +197,7 @@ export const setHost = defineOperation({
 });
 
 export const removeHost = defineOperation({
-  summary: 'Forget a host; its certificates stay as they are, revoke them first',
+  summary: 'Forget a host and void its kits; its certificates are to be revoked first',
   roles: ADMINS,
   changes: true,
   input: named,
@@ -122,6 +212,7 @@ export const removeHost = defineOperation({
       );
     }
     await getHost(parts, input.host);
+    await voidKits(parts.authority, input.host);
     await forgetHost(parts, input.host);
     return { host: input.host };
   },
@@ -158,7 +249,7 @@ export const showHostApt = defineOperation({
     script: z.string(),
   }),
   async run(parts, input) {
-    await getHost(parts, input.host);
+    const { name, group_name: group } = await getHost(parts, input.host);
     const certificate = await newestValid(parts, input.host);
     if (!certificate) {
       throw new RefusalError(
@@ -166,24 +257,7 @@ export const showHostApt = defineOperation({
         `host ${input.host} has no valid certificate: issue one first`,
       );
     }
-    const mayRead = await parts.readers.findReadable({
-      name: input.host,
-      role: 'host',
-      suites: null,
-    });
-    const suites = (await listSuites(parts.repository.catalog))
-      .map(readSuiteRow)
-      .filter((suite) => mayRead(suite.name));
-    const source = {
-      host: input.host,
-      url: parts.url,
-      suites,
-      certificate: certificate.pem,
-      ca: await readServerAuthorities(parts.authority.certs),
-      keyring: parts.repository.signingKeys
-        .map((key) => exportKeyring(key.publicKey).armored)
-        .join(''),
-    };
+    const source = await describeSource(parts, { name, group }, certificate.pem);
     const root = input.root ?? '';
     const files = listAptFiles(source, root);
     const key = input.key ?? `${input.host}.key`;

@@ -12,6 +12,7 @@ import {
   testCertificate,
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
+import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, listHosts, removeHost, setHost, showHost, showHostApt } from './hosts.ts';
 import { exportKey, packageKey, showKey } from './keys.ts';
@@ -29,6 +30,8 @@ import {
 export const OPERATIONS = {
   'status.show': showStatus,
   'certificate.issue': issueCertificate,
+  'certificate.self': showSelf,
+  'certificate.renew': renewCertificate,
   'certificate.list': listCertificates,
   'certificate.show': showCertificate,
   'certificate.revoke': revokeCertificate,
@@ -62,6 +65,9 @@ export const OPERATIONS = {
   'group.show': showGroup,
   'group.set': setGroup,
   'group.remove': removeGroup,
+  'host.enrol': enrolHost,
+  'host.report': reportHost,
+  'server.renew': renewServer,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;

@@ -4,6 +4,7 @@
  */
 import { buildPackage } from '../deb/build.ts';
 import { describeKey, exportKeyring, type PublicKey } from '../signing/key.ts';
+import type { OwnPackage } from './own-packages.ts';
 
 /** The organisation's name as a package name may have it. */
 function slugOf(organisation: string): string {
@@ -18,7 +19,7 @@ function slugOf(organisation: string): string {
 export async function buildKeyringPackage(
   organisation: string,
   keys: readonly PublicKey[],
-): Promise<{ package: string; version: string; filename: string; content: Buffer }> {
+): Promise<OwnPackage & { filename: string }> {
   const facts = await Promise.all(keys.map(describeKey));
   const newest = Math.max(...facts.map((one) => one.created.getTime()));
   const version = new Date(newest).toISOString().slice(0, 10).replaceAll('-', '.');

@@ -158,6 +158,8 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     revoked_at: null,
     revocation_reason: null,
     authority: site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
+    replaces: null,
+    superseded_at: null,
   };
   await insertCertificate(site.parts.authority.catalog, row);
   site.parts.authority.trust.remember(row);

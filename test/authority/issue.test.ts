@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { issueClientCertificate } from '../../src/authority/issue.ts';
-import { ROLES, type Role } from '../../src/authority/profiles.ts';
+import { type IssuableRole, ROLES } from '../../src/authority/profiles.ts';
 import { createScratch, succeed } from '../e2e/command.ts';
 import {
   initialise,
@@ -47,7 +47,7 @@ async function requestWith(kind: string[], ...flags: string[]): Promise<string> 
 const P256 = ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'];
 
 describe('the profile', () => {
-  const days: Record<Role, number> = { host: 90, uploader: 30, observer: 90, admin: 90 };
+  const days: Record<IssuableRole, number> = { host: 90, uploader: 30, observer: 90, admin: 90 };
 
   it.each(ROLES)('of a %s', async (role) => {
     const before = Date.now();

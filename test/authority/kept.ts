@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Authority } from '../../src/authority/authority.ts';
 import { issueClientCertificate } from '../../src/authority/issue.ts';
-import type { Role } from '../../src/authority/profiles.ts';
+import type { IssuableRole } from '../../src/authority/profiles.ts';
 import type { CertificateRow } from '../../src/catalog/certificates.ts';
 import { initialiseDirectory, openParts } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -49,7 +49,7 @@ export function requestKey(): string {
 export function issue(
   { authority }: KeptAuthority,
   name: string,
-  role: Role = 'host',
+  role: IssuableRole = 'host',
   csr = requestKey(),
 ): Promise<CertificateRow> {
   return issueClientCertificate(authority, { name, role, csr, issuedBy: 'test' });

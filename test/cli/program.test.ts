@@ -23,7 +23,7 @@ describe('help', () => {
     const words = commands.map((path) => path.join(' '));
     for (const promised of [
       ...['init', 'serve', 'status', 'audit', 'audit verify', 'audit export', 'publish', 'upload'],
-      ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test'],
+      ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test', 'cert renew'],
       ...['ca list', 'ca rotate'],
       ...['crl show', 'crl refresh', 'crl export', 'suite create', 'suite list', 'suite show'],
       ...['package list', 'package show', 'publication list', 'publication show'],
@@ -137,11 +137,12 @@ describe('completion', () => {
 
   it('completes commands, their commands and their options in bash', async () => {
     expect(await complete('aptkeep', 'ce')).toEqual(['cert']);
-    expect((await complete('aptkeep', 'cert', '')).slice(0, 5)).toEqual([
+    expect((await complete('aptkeep', 'cert', '')).slice(0, 6)).toEqual([
       'issue',
       'list',
       'show',
       'revoke',
+      'renew',
       'test',
     ]);
     expect(await complete('aptkeep', 'cert', 'issue', 'web0', '--ro')).toEqual(['--role']);

@@ -14,8 +14,8 @@ const SOURCE: AptSource = {
   host: 'web0',
   url: 'https://repo.example.org:8443',
   suites: [
-    { name: 'stable', components: ['main'] },
-    { name: 'testing', components: ['main', 'extra'] },
+    { name: 'stable', origin: 'Uni', components: ['main'] },
+    { name: 'testing', origin: 'Uni', components: ['main', 'extra'] },
   ],
   certificate: pem('CERTIFICATE'),
   ca: `${pem('CERTIFICATE')}${pem('CERTIFICATE')}`,

@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request as requestHttps } from 'node:https';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import type { Role } from '../../src/authority/profiles.ts';
+import type { IssuableRole } from '../../src/authority/profiles.ts';
 import { loadConfig } from '../../src/config.ts';
 import { type Daemon, startDaemon } from '../../src/daemon.ts';
 import { createLocalActor } from '../../src/http/socket.ts';
@@ -40,7 +40,12 @@ export interface Site {
   ca: string;
   /** An operation as the directory's owner asks for it. */
   perform<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>;
-  issue(name: string, role: Role, suites?: string[], packages?: string[]): Promise<IssuedClient>;
+  issue(
+    name: string,
+    role: IssuableRole,
+    suites?: string[],
+    packages?: string[],
+  ): Promise<IssuedClient>;
 }
 
 export interface SiteOptions {

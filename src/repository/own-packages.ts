@@ -1,0 +1,71 @@
+/**
+ * The packages that the server makes itself and publishes through the same door as any upload: the
+ * hosts' client, the keyring. What is listed already is left alone, so that it may be asked for as
+ * often as one likes. Floor 3.
+ */
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { findListedPackages, findPackage } from '../catalog/packages.ts';
+import { compareVersions } from '../deb/version.ts';
+import { createStagingFile } from '../storage/staging.ts';
+import { type IngestParts, ingestPackages, type ReceivedFile } from './ingest.ts';
+
+/** A package for every architecture. */
+export interface OwnPackage {
+  package: string;
+  version: string;
+  content: Buffer;
+}
+
+/** The versions of a package that a suite lists. */
+async function listVersions(parts: IngestParts, suite: string, name: string): Promise<string[]> {
+  const rows = await findListedPackages(parts.catalog, name);
+  return rows.filter((row) => row.suite === suite).map((row) => row.version);
+}
+
+/** Where this version is in the pool, its bytes of then: another zlib may compress otherwise. */
+async function readBytes(parts: IngestParts, made: OwnPackage): Promise<Buffer> {
+  const known = await findPackage(parts.catalog, made.package, made.version, 'all');
+  return known ? buffer(await parts.storage.read(known.filename)) : made.content;
+}
+
+async function stage(parts: IngestParts, content: Buffer): Promise<ReceivedFile> {
+  const { path, handle } = await createStagingFile(parts.staging);
+  try {
+    await handle.writeFile(content);
+  } finally {
+    await handle.close();
+  }
+  return {
+    path,
+    size: content.length,
+    sha256: createHash('sha256').update(content).digest('hex'),
+  };
+}
+
+/**
+ * Add to a suite those of the packages that it does not list in this version or a newer one;
+ * `upgrade` takes only those of which it lists an older one.
+ */
+export async function publishOwnPackages(
+  parts: IngestParts,
+  suite: string,
+  packages: readonly OwnPackage[],
+  { actor, upgrade }: { actor: string; upgrade: boolean },
+): Promise<void> {
+  const files: ReceivedFile[] = [];
+  try {
+    for (const made of packages) {
+      const listed = await listVersions(parts, suite, made.package);
+      if (listed.some((version) => compareVersions(version, made.version) >= 0)) continue;
+      if (upgrade && listed.length === 0) continue;
+      files.push(await stage(parts, await readBytes(parts, made)));
+    }
+    if (files.length === 0) return;
+    const request = { files, suite, component: undefined, packages: null, actor };
+    await ingestPackages(parts, { ...request, confirm: () => {} });
+  } finally {
+    for (const { path } of files) await rm(path, { force: true });
+  }
+}
