@@ -129,6 +129,12 @@ describe('where others look', () => {
     expect((await readFile(`/proc/${pid}/coredump_filter`, 'utf8')).trim()).toMatch(/^0+$/);
   });
 
+  it('no debugger is opened by a signal that rotates the logs of others', async () => {
+    process.kill(server.process.pid ?? 0, 'SIGUSR1');
+    expect((await curl(uploader, `${server.url}/v1/status`)).status).toBe(200);
+    expect(server.output()).not.toMatch(/debugger/i);
+  });
+
   it('no secret is seen: log, answers, audit, process table, configuration, welcome', async () => {
     const texts = new Map<string, string>();
     for (const path of ['/v1/nothing', '/certs/server.key', '/v1/keys', '/v1/status', '/metrics']) {
