@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { isNamesake } from '../pki/authorities.ts';
 import type { CertificateFacts } from '../pki/certificate.ts';
 import { isNewerCrl, type RevocationList, readCrl, splitCrls, writeCrlPem } from '../pki/crl.ts';
 import type { CertsFolder } from './files.ts';
@@ -169,6 +170,11 @@ export class ForeignLists {
     const { trust, now, log } = this.#parts;
     const { list, authority } = readForeignCrl(der, trust.authorities);
     const name = nameAuthority(authority);
+    if (!list.namesKey && trust.authorities.some((one) => isNamesake(one, authority))) {
+      throw refuse(
+        `the list of ${name} has no authorityKeyIdentifier, and another authority has that name: OpenSSL could not tell which of them it is of`,
+      );
+    }
     const current = trust.listOf(authority.fingerprint);
     const pem = writeCrlPem(der);
     if (current?.pem === pem) return name;

@@ -192,7 +192,7 @@ export function addServeCommands(program: Command): void {
         origin: effective.origins[key],
       }));
       const json = { data: effective.data, settings: rows };
-      const table = rows.map((row) => [row.key, row.value, row.origin]);
+      const table = rows.map((row) => [row.key, row.value.replaceAll('\n', ' | '), row.origin]);
       print(
         {
           json,

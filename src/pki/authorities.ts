@@ -32,13 +32,16 @@ export function listAbove(
   return chain;
 }
 
+const sharesName = (one: CertificateFacts, other: CertificateFacts): boolean =>
+  sameBytes(readParts(one.der).subject, readParts(other.der).subject);
+
 /** Two certificates of one key under one name are one authority. */
-function isSameAuthority(one: CertificateFacts, other: CertificateFacts): boolean {
-  return (
-    sameBytes(readParts(one.der).subject, readParts(other.der).subject) &&
-    one.publicKey.equals(other.publicKey)
-  );
-}
+const isSameAuthority = (one: CertificateFacts, other: CertificateFacts): boolean =>
+  sharesName(one, other) && one.publicKey.equals(other.publicKey);
+
+/** Another authority of the same name, as there is one after a key was renewed. */
+export const isNamesake = (one: CertificateFacts, other: CertificateFacts): boolean =>
+  sharesName(one, other) && !one.publicKey.equals(other.publicKey);
 
 /**
  * Why an authority cannot be one of these, as the end of a sentence; undefined when it can.

@@ -73,6 +73,8 @@ export interface RevocationListRequest {
 export interface RevocationList extends RevocationListRequest {
   /** Of the entries, canonical. */
   serials: Set<string>;
+  /** Whether it names the key that signed it, besides the authority: section 5.2.1. */
+  namesKey: boolean;
 }
 
 /** Whether a list takes the place of the one in force: by number where both have one, else by date. */
@@ -183,7 +185,8 @@ export function readCrl(
     const serials = new Set(entries.map((entry) => entry.serial));
     if (serials.size !== entries.length) throw refuse('it lists a serial number twice');
     const { thisUpdate, nextUpdate } = fields;
-    return { number, thisUpdate, nextUpdate, entries, serials };
+    const namesKey = fields.extensions.has(EXTENSION.authorityKeyIdentifier);
+    return { number, thisUpdate, nextUpdate, entries, serials, namesKey };
   });
 }
 

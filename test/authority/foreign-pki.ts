@@ -171,8 +171,25 @@ export async function createRoot(
   return describeAuthority(base, folder);
 }
 
+/** What openssl does in a folder of an authority, one after another: it keeps its books in files. */
+const turns = new Map<string, Promise<unknown>>();
+
 /** Signs a request as the authority in a folder would. */
-async function sign(
+function sign(
+  folder: string,
+  request: string,
+  options: LeafOptions & { extensions: string[] },
+): Promise<string> {
+  const before = turns.get(folder) ?? Promise.resolve();
+  const turn = before.then(() => signNow(folder, request, options));
+  turns.set(
+    folder,
+    turn.catch(() => undefined),
+  );
+  return turn;
+}
+
+async function signNow(
   folder: string,
   request: string,
   options: LeafOptions & { extensions: string[] },
