@@ -79,13 +79,18 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
   }
 }
 
+function describeStatus({ status, reason, supersededAt }: Certificate): string {
+  if (status === 'valid' && supersededAt) return 'valid (renewed)';
+  return reason && reason !== 'unspecified' ? `${status} (${reason})` : status;
+}
+
 function renderCertificates(certificates: readonly Certificate[]): string {
   return renderTable(
     ['NAME', 'ROLE', 'STATUS', 'VALID UNTIL', 'SERIAL'],
     certificates.map((one) => [
       one.name,
       one.suites ? `${one.role} (${one.suites.join(', ')})` : one.role,
-      one.reason && one.reason !== 'unspecified' ? `${one.status} (${one.reason})` : one.status,
+      describeStatus(one),
       formatTime(one.notAfter),
       one.serial,
     ]),
