@@ -117,13 +117,18 @@ function nameRole({ role, suites, packages }: Certificate): string {
   return limits.length > 0 ? `${role} (${limits.join('; ')})` : role;
 }
 
+function describeStatus({ status, reason, supersededAt }: Certificate): string {
+  if (status === 'valid' && supersededAt) return 'valid (renewed)';
+  return reason && reason !== 'unspecified' ? `${status} (${reason})` : status;
+}
+
 function renderCertificates(certificates: readonly Certificate[]): string {
   return renderTable(
     ['NAME', 'ROLE', 'STATUS', 'VALID UNTIL', 'SERIAL'],
     certificates.map((one) => [
       one.name,
       nameRole(one),
-      one.reason && one.reason !== 'unspecified' ? `${one.status} (${one.reason})` : one.status,
+      describeStatus(one),
       formatTime(one.notAfter),
       one.serial,
     ]),

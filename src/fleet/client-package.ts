@@ -62,40 +62,48 @@ function renderSums(files: readonly PackagedFile[]): string {
     .join('');
 }
 
-/** In KiB: each file rounded up, each folder one, the root too. */
-function measure(files: readonly PackagedFile[]): number {
-  const folders = new Set(['']);
+/** In KiB: each file rounded up, each folder one, the root and the one of the members too. */
+function measure(files: readonly PackagedFile[], members: readonly ControlMember[]): number {
+  const folders = new Set(['', 'DEBIAN']);
   for (const { path } of files) {
     const segments = path.split('/').slice(0, -1);
     segments.forEach((_, depth) => {
       folders.add(segments.slice(0, depth + 1).join('/'));
     });
   }
-  return files.reduce((sum, file) => sum + Math.ceil(file.content.length / 1024), folders.size);
+  const sizes = [...files, ...members].map(({ content }) => Math.ceil(content.length / 1024));
+  return sizes.reduce((sum, size) => sum + size, folders.size);
 }
+
+async function readMembers(files: readonly PackagedFile[]): Promise<ControlMember[]> {
+  const conffiles = files.filter(isConffile).map(({ path }) => `${path}\n`);
+  const scripts = SCRIPTS.map(async (name) => {
+    return { name, content: await readSource(`debian/${CLIENT_PACKAGE}.${name}`) };
+  });
+  return [
+    { name: 'conffiles', content: Buffer.from(conffiles.join('')) },
+    { name: 'md5sums', content: Buffer.from(renderSums(files)) },
+    ...(await Promise.all(scripts)),
+  ];
+}
+
+/** In the order of dpkg-gencontrol. */
+const FIELDS = [
+  ...['Package', 'Source', 'Version', 'Architecture', 'Maintainer', 'Installed-Size', 'Depends'],
+  ...['Section', 'Priority', 'Multi-Arch', 'Description'],
+] as const;
 
 /** The package as this program has it; the same bytes every time. */
 export async function buildClientPackage(): Promise<OwnPackage> {
   const { source, version, modified } = await readChangelog();
-  const own = await readControl(CLIENT_PACKAGE);
-  const { Section = '', Priority = '', Maintainer = '' } = await readControl();
   const files = await readFiles();
-  const { Package, Description = '', ...rest } = own;
-  const fields = {
-    ...{ Package: Package ?? CLIENT_PACKAGE, Source: source, Version: version, ...rest },
-    ...{ Maintainer, 'Installed-Size': String(measure(files)), Section, Priority, Description },
+  const members = await readMembers(files);
+  const known: Record<string, string> = {
+    ...(await readControl()),
+    ...(await readControl(CLIENT_PACKAGE)),
+    ...{ Source: source, Version: version, 'Installed-Size': String(measure(files, members)) },
   };
-  const conffiles = files
-    .filter(isConffile)
-    .map(({ path }) => `${path}\n`)
-    .join('');
-  const members: ControlMember[] = [
-    { name: 'conffiles', content: Buffer.from(conffiles) },
-    { name: 'md5sums', content: Buffer.from(renderSums(files)) },
-  ];
-  for (const name of SCRIPTS) {
-    members.push({ name, content: await readSource(`debian/${CLIENT_PACKAGE}.${name}`) });
-  }
+  const fields = Object.fromEntries(FIELDS.map((name) => [name, known[name] ?? '']));
   const content = await buildPackage(fields, files, modified, members);
   return { package: CLIENT_PACKAGE, version, content };
 }
