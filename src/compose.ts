@@ -5,7 +5,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { createSigningKeys, openSigningKeys } from './authority/archive-keys.ts';
+import { createSigningKeys, KEY_BACKDATE_MS, openSigningKeys } from './authority/archive-keys.ts';
 import { type Authority, openAuthority } from './authority/authority.ts';
 import { issueNextCrl } from './authority/crl.ts';
 import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
@@ -35,8 +35,6 @@ import { clearUnfinished, openDirectory } from './storage/directory.ts';
 
 /** How long a local command waits for another one on the same data directory. */
 const LOCK_WAIT_MS = 10_000;
-/** A key must be older than every signature it makes, on the slowest host's clock. */
-const KEY_BACKDATE_MS = 3_600_000;
 
 export interface OpenedParts extends Parts {
   close(): Promise<void>;
@@ -115,7 +113,7 @@ const refuseEmpty = (): RefusalError =>
 async function openRepository(
   config: Config,
   catalog: Catalog,
-  signingKeys: readonly SigningKey[],
+  signingKeys: SigningKey[],
   shared: { now: () => number; log: Logger },
 ): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
@@ -197,7 +195,7 @@ async function createFirstSuite(
   config: Config,
   catalog: Catalog,
   shared: { now: () => number; log: Logger },
-  signingKeys: readonly SigningKey[],
+  signingKeys: SigningKey[],
 ): Promise<void> {
   const repository = await openRepository(config, catalog, signingKeys, shared);
   try {

@@ -27,7 +27,7 @@ import { createGate, type Gate } from './http/server.ts';
 import { rememberActor } from './http/session.ts';
 import { listenLocally } from './http/socket.ts';
 import type { Logger } from './log.ts';
-import { publishHostPackages } from './operations/hosts.ts';
+import { publishHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 import type { Address } from './settings.ts';

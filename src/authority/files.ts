@@ -25,6 +25,7 @@ const MODES = {
   'server.crt': 0o644,
   'server.key': 0o600,
   'archive-key.asc': 0o600,
+  'archive-key.next.asc': 0o600,
   'archive-keyring.gpg': 0o644,
   'archive-keyring.asc': 0o644,
 } as const;

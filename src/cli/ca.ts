@@ -32,6 +32,17 @@ function renderAuthorities(authorities: readonly Authority[]): string {
   return notes.length > 0 ? `${table}\n${notes.join('')}` : table;
 }
 
+/** The second step of a rotation, of a CA and of the signing key alike. */
+export function addFinishOptions(command: Command): void {
+  command
+    .option('--finish', 'end the overlap: what only the old one vouches for is refused')
+    .addOption(
+      new Option('--force', 'with --finish: also where somebody is locked out by it').implies({
+        finish: true,
+      }),
+    );
+}
+
 const shown = (one: Authority): Shown => ({ json: one, text: renderAuthorities([one]) });
 
 export function addCaCommands(program: Command): void {
@@ -49,14 +60,7 @@ export function addCaCommands(program: Command): void {
     usage: 'rotate <client-or-server>',
     summary: 'put a new CA beside the one there is; with --finish take the old one away',
     example: 'aptkeep ca rotate client',
-    options: (command) =>
-      command
-        .option('--finish', 'end the overlap: what only the old CA vouches for is refused')
-        .addOption(
-          new Option('--force', 'with --finish: also where somebody is locked out by it').implies({
-            finish: true,
-          }),
-        ),
+    options: addFinishOptions,
     run: async (performer, options, [word]) => {
       const authority = String(word) as 'client' | 'server';
       if (!options.finish) return shown(await performer.perform('authority.rotate', { authority }));

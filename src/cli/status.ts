@@ -1,6 +1,7 @@
 /** `aptkeep status`. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
+import { describeFollowers } from './ca.ts';
 import { renderCheck, renderUnknown } from './check.ts';
 import { addLeaf } from './command.ts';
 import { formatBytes, formatSpan, formatTime, paint, renderPairs, renderTable } from './table.ts';
@@ -46,7 +47,11 @@ function renderStatus(status: Status): string {
       formatTime(suite.date),
     ]),
   );
-  return `${head}\n${clocks}\n${suites}`;
+  const rotations = status.rotations.map(
+    ({ what, followers, end }) => `${describeFollowers(what, followers, `end it with ${end}`)}\n`,
+  );
+  const notes = rotations.length > 0 ? `\n${rotations.join('')}` : '';
+  return `${head}\n${clocks}\n${suites}${notes}`;
 }
 
 export function addStatusCommands(program: Command): void {

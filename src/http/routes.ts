@@ -41,6 +41,8 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'package.show': get('/v1/packages/{package}'),
   'key.show': get('/v1/key'),
   'key.export': get('/v1/key/export'),
+  'key.rotate': post('/v1/key/rotate'),
+  'key.finish': post('/v1/key/finish'),
   'key.package': get('/v1/key/package'),
   'host.add': post('/v1/hosts'),
   'host.list': get('/v1/hosts'),

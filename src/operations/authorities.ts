@@ -2,10 +2,9 @@
 import { z } from 'zod';
 import { type AuthorityKind, filesOf, isRotating, type Place } from '../authority/exchange.ts';
 import { beginRotation, finishRotation } from '../authority/rotate.ts';
-import { RefusalError } from '../errors.ts';
-import { listClientFollowers, listServerFollowers } from '../fleet/followers.ts';
 import { readCertificate } from '../pki/certificate.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
+import { followers, listAuthorityFollowers, refuseFollowers } from './rotations.ts';
 
 const KINDS = ['client', 'server'] as const;
 
@@ -25,9 +24,7 @@ const authority = z.object({
     .object({ ...generation.shape, state: z.enum(['previous', 'next']) })
     .nullable()
     .describe('the one that counts as well while a rotation lasts'),
-  followers: z
-    .array(z.string())
-    .describe('while a rotation lasts: who would be locked out if it ended now'),
+  followers,
 });
 
 async function readGeneration(
@@ -45,9 +42,6 @@ async function readGeneration(
   };
 }
 
-const listFollowers = (parts: Parts, kind: AuthorityKind): Promise<string[]> =>
-  kind === 'client' ? listClientFollowers(parts.authority) : listServerFollowers(parts.authority);
-
 async function describeAuthority(
   parts: Parts,
   kind: AuthorityKind,
@@ -59,7 +53,7 @@ async function describeAuthority(
     other: rotating
       ? { ...(await readGeneration(parts, kind, 'overlap')), state: OVERLAP_STATES[kind] }
       : null,
-    followers: rotating ? await listFollowers(parts, kind) : [],
+    followers: rotating ? await listAuthorityFollowers(parts, kind) : [],
   };
 }
 
@@ -87,17 +81,6 @@ export const rotateAuthority = defineOperation({
   },
 });
 
-/** @throws RefusalError ROTATION_FOLLOWERS naming who would be locked out. */
-export function refuseFollowers(what: string, followers: readonly string[], force: boolean): void {
-  if (force || followers.length === 0) return;
-  const named = followers.slice(0, 10).join(', ');
-  const more = followers.length > 10 ? ` and ${followers.length - 10} more` : '';
-  throw new RefusalError(
-    'ROTATION_FOLLOWERS',
-    `${followers.length} would be locked out without ${what}: ${named}${more}; --force ends it all the same`,
-  );
-}
-
 export const finishAuthority = defineOperation({
   summary: 'End the rotation of a CA: the one before is refused from now on',
   roles: ADMINS,
@@ -110,7 +93,7 @@ export const finishAuthority = defineOperation({
   subject: (input) => `${input.authority} CA`,
   async run(parts, { authority: kind, force }) {
     if (await isRotating(parts.authority.certs, kind)) {
-      refuseFollowers(`the old ${kind} CA`, await listFollowers(parts, kind), force);
+      refuseFollowers(`${kind} CA`, await listAuthorityFollowers(parts, kind), force);
     }
     await finishRotation(parts.authority, kind, await parts.serverNames());
     return describeAuthority(parts, kind);

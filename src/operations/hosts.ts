@@ -6,12 +6,10 @@ import { checkName } from '../authority/profiles.ts';
 import { readServerCa } from '../authority/server-certificate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
 import { findHost, listHosts as queryHosts, type ReportedHostRow } from '../catalog/hosts.ts';
-import { readSetting } from '../catalog/settings.ts';
 import { listSuites } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
 import { type AptSource, listAptFiles } from '../fleet/apt-files.ts';
 import { renderAptScript } from '../fleet/apt-script.ts';
-import { buildClientPackage } from '../fleet/client-package.ts';
 import {
   DEFAULT_GROUP,
   forgetHost,
@@ -22,11 +20,11 @@ import {
   recordHost,
 } from '../fleet/groups.ts';
 import { renderKit } from '../fleet/kit.ts';
-import { buildKeyringPackage } from '../repository/keyring-package.ts';
-import { publishOwnPackages } from '../repository/own-packages.ts';
 import { readSuiteRow, type Suite } from '../repository/suites.ts';
 import { exportKeyring } from '../signing/key.ts';
+import { listPublicKeys } from '../signing/signing-key.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
+import { publishHostPackages } from './own-packages.ts';
 
 const host = z.object({
   name: z.string(),
@@ -95,27 +93,8 @@ async function describeSource(
     suites: await listReadable(parts, group),
     certificate,
     ca: await readServerCa(parts.authority),
-    keyring: parts.repository.signingKeys
-      .map((key) => exportKeyring(key.publicKey).armored)
-      .join(''),
+    keyring: exportKeyring(listPublicKeys(parts.repository.signingKeys)).armored,
   };
-}
-
-/** What the server itself hands to hosts, in these suites; `upgrade` where an older one is. */
-export async function publishHostPackages(
-  parts: Parts,
-  suites: readonly string[],
-  request: { actor: string; upgrade: boolean },
-): Promise<void> {
-  const organisation = (await readSetting(parts.authority.catalog, 'organisation')) ?? 'aptkeep';
-  const made = [
-    await buildClientPackage(),
-    await buildKeyringPackage(
-      organisation,
-      parts.repository.signingKeys.map((key) => key.publicKey),
-    ),
-  ];
-  for (const suite of suites) await publishOwnPackages(parts.repository, suite, made, request);
 }
 
 /** The group of a host that is there, or the one that a new host is put into. */

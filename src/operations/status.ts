@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { listCertificates } from '../catalog/certificates.ts';
 import { clock, readClocks, severity } from './clocks.ts';
-import { defineOperation, REPOSITORY_READERS } from './operation.ts';
+import { defineOperation, READERS, REPOSITORY_READERS } from './operation.ts';
+import { listRotations, rotation } from './rotations.ts';
 import { describeSuites, suiteDescription } from './suites.ts';
 
 export const showStatus = defineOperation({
@@ -16,6 +17,7 @@ export const showStatus = defineOperation({
     url: z.string(),
     time: z.string(),
     clocks: z.array(clock),
+    rotations: z.array(rotation),
     suites: z.array(suiteDescription),
     certificates: z.object({ valid: z.number(), expired: z.number(), revoked: z.number() }),
     load: z.object({
@@ -45,6 +47,8 @@ export const showStatus = defineOperation({
       url: parts.url,
       time: new Date(now).toISOString(),
       clocks,
+      // Who is left is for those who may look at hosts.
+      rotations: READERS.includes(actor.role) ? await listRotations(parts) : [],
       suites: await describeSuites(parts, actor),
       certificates: { valid: rows.length - revoked - expired, expired, revoked },
       load: {

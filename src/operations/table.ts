@@ -15,7 +15,7 @@ import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, listHosts, removeHost, setHost, showHost, showHostApt } from './hosts.ts';
-import { exportKey, packageKey, showKey } from './keys.ts';
+import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';
 import {
@@ -53,6 +53,8 @@ export const OPERATIONS = {
   'publication.show': showPublication,
   'key.show': showKey,
   'key.export': exportKey,
+  'key.rotate': rotateKey,
+  'key.finish': finishKey,
   'key.package': packageKey,
   'host.add': addHost,
   'host.list': listHosts,

@@ -3,8 +3,10 @@
  * section 9.2, "EdDSALegacy"), the one form that gpgv of Debian 11 and sqv both read. Floor 1.
  */
 import {
+  armor,
   decryptKey,
   encryptKey,
+  enums,
   generateKey,
   type PrivateKey,
   type PublicKey,
@@ -71,13 +73,18 @@ export async function describeKey(key: PrivateKey | PublicKey): Promise<KeyFacts
   };
 }
 
-/** The public half as `Signed-By` wants it: binary for .gpg, armoured for .asc. */
-export function exportKeyring(key: PrivateKey | PublicKey): {
-  binary: Uint8Array;
+/**
+ * The public halves as `Signed-By` wants them: binary for .gpg, armoured for .asc. All in one block
+ * of armour, because apt reads no further than the end of the first.
+ */
+export function exportKeyring(keys: readonly (PrivateKey | PublicKey)[]): {
+  binary: Buffer;
   armored: string;
 } {
-  const publicKey = key.toPublic();
-  return { binary: publicKey.write() as Uint8Array, armored: publicKey.armor() };
+  const binary = Buffer.concat(keys.map((key) => key.toPublic().write() as Uint8Array));
+  // With its checksum: gpg 2.2 stumbles over armour that has none.
+  const armored = armor(enums.armor.publicKey, binary, undefined, undefined, undefined, true);
+  return { binary, armored };
 }
 
 /** Every public key of a keyring, armoured or binary. @throws Error where it is none. */

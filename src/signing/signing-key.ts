@@ -26,3 +26,7 @@ export const reachKeysOutside = (
   keyring: readonly PublicKey[],
   command: ReleaseCommand,
 ): SigningKey[] => keyring.map((publicKey) => ({ kind: 'outside', publicKey, command }));
+
+/** The public halves of the keys that sign, in their order. */
+export const listPublicKeys = (keys: readonly SigningKey[]): PublicKey[] =>
+  keys.map((key) => key.publicKey);

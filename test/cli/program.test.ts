@@ -24,7 +24,7 @@ describe('help', () => {
     for (const promised of [
       ...['init', 'serve', 'status', 'audit', 'audit verify', 'audit export', 'publish', 'upload'],
       ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test', 'cert renew'],
-      ...['ca list', 'ca rotate'],
+      ...['ca list', 'ca rotate', 'key rotate'],
       ...['crl show', 'crl refresh', 'crl export', 'suite create', 'suite list', 'suite show'],
       ...['package list', 'package show', 'publication list', 'publication show'],
       ...[

@@ -84,6 +84,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'package.show': { roles: ALL_BUT_HOSTS, path: () => ({ package: 'shown' }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
+  'key.rotate': { roles: ADMIN, body: () => ({}) },
+  'key.finish': { roles: ADMIN, body: () => ({ force: true }) },
   'key.package': { roles: ALL_BUT_HOSTS },
   'host.add': { roles: ADMIN, body: (role) => ({ host: `added-by-${role}` }) },
   'host.list': { roles: WATCHERS },

@@ -46,6 +46,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'publication.show': ['uploader', 'observer', 'admin'],
   'key.show': ['uploader', 'observer', 'admin'],
   'key.export': ['uploader', 'observer', 'admin'],
+  'key.rotate': ['admin'],
+  'key.finish': ['admin'],
   'key.package': ['uploader', 'observer', 'admin'],
   'host.add': ['admin'],
   'host.list': ['observer', 'admin'],
@@ -68,7 +70,7 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
 /** The operations that change something. */
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
-  ...(['authority.rotate', 'authority.finish'] as const),
+  ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
   ...(['group.create', 'group.set', 'group.remove'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
@@ -126,6 +128,8 @@ beforeAll(async () => {
     'publication.show': { suite: 'stable', number: 1 },
     'key.show': {},
     'key.export': {},
+    'key.rotate': {},
+    'key.finish': { force: true },
     'key.package': {},
     'host.add': { host: 'db', group: 'default' },
     'host.list': {},
@@ -262,10 +266,9 @@ describe('a role', () => {
     expect(suites.map((one) => one.name)).toEqual(['testing']);
     const { packages } = await perform(site.parts, limited, 'package.list', {});
     // The server's own, for the hosts of every suite.
-    expect(packages.map((one) => `${one.suite} ${one.package}`)).toEqual([
-      'testing aptkeep-archive-keyring',
-      'testing aptkeep-client',
-    ]);
+    expect(new Set(packages.map((one) => `${one.suite} ${one.package}`))).toEqual(
+      new Set(['testing aptkeep-archive-keyring', 'testing aptkeep-client']),
+    );
     const status = await perform(site.parts, limited, 'status.show', {});
     expect(JSON.stringify(status)).not.toContain('stable');
   });

@@ -199,7 +199,7 @@ export async function verifyMirror(
   const [key] = parts.signingKeys;
   if (!key) throw new Error('no signing key');
   const keyring = join(folder, 'keyring.gpg');
-  await writeFile(keyring, exportKeyring(key.publicKey).binary);
+  await writeFile(keyring, exportKeyring([key.publicKey]).binary);
   const live = parts.live.get(suite);
   for (const [name, bytes] of [
     ['InRelease', live?.inRelease],

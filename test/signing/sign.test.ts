@@ -42,7 +42,7 @@ function writeFolder(
   const folder = mkdtempSync(join(root, `${folders}-`));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const keyring = join(folder, 'keyring.gpg');
-  writeFileSync(keyring, Buffer.concat(keys.map((one) => exportKeyring(one).binary)));
+  writeFileSync(keyring, exportKeyring(keys).binary);
   return { folder, keyring };
 }
 
@@ -64,7 +64,9 @@ describe('the key', () => {
   it('is one that gpg knows: Ed25519, for signing, without an end', async () => {
     const { folder } = writeFolder({});
     const args = ['--show-keys', '--with-colons', '--fixed-list-mode'];
-    const lines = gpg(folder, args, exportKeyring(key).binary).toString().split('\n');
+    const lines = gpg(folder, args, exportKeyring([key]).binary)
+      .toString()
+      .split('\n');
     const fields = (type: string): string[] =>
       lines.find((line) => line.startsWith(`${type}:`))?.split(':') ?? [];
     const facts = await describeKey(key);
@@ -84,7 +86,7 @@ describe('the key', () => {
 
   it('is exported twice, the same to gpg, and without its secret', async () => {
     const { folder } = writeFolder({});
-    const exported = exportKeyring(key);
+    const exported = exportKeyring([key]);
     expect(gpg(folder, ['--dearmor'], exported.armored).equals(exported.binary)).toBe(true);
     const packets = gpg(folder, ['--list-packets'], exported.binary).toString();
     expect(packets).toContain(':public key packet:');
@@ -104,7 +106,7 @@ describe('the key', () => {
   it.each<[string, () => string]>([
     ['nothing', () => ''],
     ['a text', () => 'not a key'],
-    ['only the public half', () => exportKeyring(key).armored],
+    ['only the public half', () => exportKeyring([key]).armored],
     ['one whose armour is cut', () => armored.slice(0, armored.length / 2)],
     [
       'one of which a byte is another',
