@@ -52,7 +52,7 @@ const DOORS: Record<string, string[]> = {
   'node:https': ['http', 'cli'],
   'node:http': ['http', 'cli'],
   'node:tls': ['http'],
-  'node:child_process': ['command.ts'],
+  'node:child_process': ['command.ts', 'cli'],
 };
 
 interface Source {
