@@ -268,21 +268,29 @@ describe('aptkeep key passphrase', () => {
   const change = (environment: Environment, ...words: string[]) =>
     runAptkeep(['key', 'passphrase', ...words, '--data', data], environment);
 
-  beforeAll(() => initialise(data));
+  let [first, second] = ['', ''];
+  beforeAll(async () => {
+    [first, second] = [await writeWord(`${WORD}\n`), await writeWord(OTHER)];
+    await initialise(data);
+  });
 
-  it('gives one, changes it and takes it away; openssl and gpg see it', async () => {
-    const [first, second] = [await writeWord(`${WORD}\n`), await writeWord(OTHER)];
+  it('gives one that openssl and gpg see', async () => {
     const given = await change({}, '--new-file', first);
     expect(given).toMatchObject({ status: 0, stderr: '' });
     expect(given.stdout).toContain(`under the passphrase in ${first}`);
     await openWithTools(data, WORD);
+  });
+
+  it('changes it, and the old one opens nothing more', async () => {
     const changed = await change({ APTKEEP_KEYS_PASSPHRASE_FILE: first }, '--new-file', second);
     expect(changed.status).toBe(0);
     await openWithTools(data, OTHER);
     const locked = await change({ APTKEEP_KEYS_PASSPHRASE_FILE: first }, '--remove');
     expect(locked.status).toBe(1);
     expect(locked.stderr).toMatch(/^aptkeep: key not unlocked: certs\/client-ca\.key: /);
-    await openWithTools(data, OTHER);
+  });
+
+  it('takes it away, and the audit log tells of all three', async () => {
     const removed = await change({ APTKEEP_KEYS_PASSPHRASE_FILE: second }, '--remove', '--json');
     expect(JSON.parse(removed.stdout)).toMatchObject({ encrypted: false });
     await openWithTools(data, '');
