@@ -344,6 +344,25 @@ describe('an authority with limits', () => {
     expect(await hear(site, await narrow.issue(beyond))).toEqual([]);
     await site.daemon.stop();
   });
+
+  it('is not believed either while its list, out of date, hides what else is wrong', async () => {
+    const base = join(scratch, 'hidden');
+    const root = await createRoot(base, 'Root');
+    // Only OpenSSL knows what to make of it, and of two faults it tells the one of the list.
+    const odd = await root.createBelow('Odd', { extensions: ['1.2.3.4.5=critical,ASN1:NULL'] });
+    const people = await root.createBelow('People');
+    for (const one of [root, people]) await one.publish();
+    await odd.publish({ from: -9, to: -2 });
+    const site = await startForeign({ root, devices: odd, people, sibling: root }, 'hidden-site');
+    const client = await host(odd, 'web');
+    const early = await openConnection({ port: site.port, client, ca: site.ca });
+    await odd.publish();
+    await site.perform('crl.refresh', {});
+    expect(await hear(site, client)).toEqual([]);
+    early.send(getRequest(RELEASE));
+    expect(readStatusLines(await early.ended())).toEqual([STALE]);
+    await site.daemon.stop();
+  });
 });
 
 describe.each(['RSA-2048', 'RSA-4096', 'P-384', 'Ed25519'] as const)('authorities of %s', (key) => {
