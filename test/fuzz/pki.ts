@@ -43,7 +43,7 @@ function runThread(task: Task): Promise<Record<string, Tally> | undefined> {
   });
   const progress = new Int32Array(task.progress);
   return new Promise((resolve) => {
-    let last = -1;
+    let last = 0;
     let since = performance.now();
     const end = (tallies: Record<string, Tally> | undefined): void => {
       clearInterval(watch);
@@ -55,6 +55,9 @@ function runThread(task: Task): Promise<Record<string, Tally> | undefined> {
     const watch = setInterval(() => {
       const now = Atomics.load(progress, task.thread);
       if (now !== last) since = performance.now();
+      const tenth = Math.floor((now * 10) / task.inputs);
+      if (task.thread === 0 && tenth > Math.floor((last * 10) / task.inputs))
+        say(`${tenth * 10} %`);
       last = now;
       if (performance.now() - since < HANG_MS) return;
       say(`FINDING input ${now}: no end after ${HANG_MS} ms`);
