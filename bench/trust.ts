@@ -83,21 +83,24 @@ async function measureOften(run: () => unknown): Promise<string> {
 async function measureList(label: string, data: string): Promise<void> {
   const parts = await openParts(loadConfig({ data, settings: {} }, {}), createLogger('silent'));
   try {
-    const { trust, signer } = parts.authority;
+    const { trust, issuers } = parts.authority;
+    const [issuer] = issuers;
     const [authority] = trust.authorities;
     const list = trust.crl;
-    if (authority === undefined || list === undefined) throw new Error('there is no list');
+    if (authority === undefined || list === undefined || issuer === undefined)
+      throw new Error('there is no list');
     const [ca, cert, key] = ['client-ca.crt', 'server.crt', 'server.key'].map((name) =>
       readFileSync(join(data, 'certs', name)),
     );
     console.log(`${label}: ${list.entries.length} entries, ${Buffer.byteLength(list.pem)} bytes`);
-    console.log(`  issue        ${await measureOften(() => issueCrl(signer, list))}`);
+    console.log(`  issue        ${await measureOften(() => issueCrl(issuer.signer, list))}`);
     console.log(`  read, verify ${await measureOften(() => readCrl(list.pem, authority))}`);
     const context = () => createSecureContext({ cert, key, ca, crl: list.pem });
     console.log(`  TLS context  ${await measureOften(context)}`);
     const facts = readCertificate(readFileSync(join(data, 'web/web.crt')));
     const presented = {
       ...{ serial: facts.serial, fingerprint: facts.fingerprint },
+      authority: authority.fingerprint,
       ...{ notBefore: facts.notBefore.getTime(), notAfter: facts.notAfter.getTime() },
     };
     const check = (): void => {

@@ -44,8 +44,8 @@ export class Trust {
   readonly #listeners = new Set<Listener>();
   readonly #pending = new Set<Promise<void>>();
   #authorities: readonly CertificateFacts[] = [];
-  /** Fingerprint of an authority -> those above it, that may have revoked it. */
-  #above = new Map<string, readonly CertificateFacts[]>();
+  /** Fingerprint of an authority -> itself and those above it, each of which may revoke the one below. */
+  #chains = new Map<string, readonly CertificateFacts[]>();
   /** Set where the certificates are not ours: then nobody is known by a record. */
   readonly recognise: Recognise | undefined;
   /** There is a revocation that no list names yet, because its signer failed. */
@@ -59,8 +59,8 @@ export class Trust {
 
   #take(authorities: readonly CertificateFacts[]): void {
     this.#authorities = authorities;
-    this.#above = new Map(
-      authorities.map((authority) => [authority.fingerprint, listAbove(authority, authorities)]),
+    this.#chains = new Map(
+      authorities.map((one) => [one.fingerprint, [one, ...listAbove(one, authorities)]]),
     );
     const kept = new Set(authorities.map((authority) => authority.fingerprint));
     for (const fingerprint of this.#lists.keys()) {
@@ -84,7 +84,7 @@ export class Trust {
 
   /** Whether the certificates of this authority count now. */
   counts(authority: string): boolean {
-    return this.#above.has(authority);
+    return this.#chains.has(authority);
   }
 
   /** The list of the issuing authority. */
@@ -164,13 +164,12 @@ export class Trust {
 
   /** Whether an authority, or one between it and its root, was revoked by the one above. */
   #isCut(authority: string): boolean {
-    const chain = [authority, ...(this.#above.get(authority) ?? []).map((one) => one.fingerprint)];
-    return chain.some((fingerprint, position) => {
-      const above = chain[position + 1];
-      const facts = this.#authorities.find((one) => one.fingerprint === fingerprint);
-      if (above === undefined || facts === undefined) return false;
-      return this.#lists.get(above)?.serials.has(facts.serial) === true;
-    });
+    const chain = this.#chains.get(authority) ?? [];
+    for (let below = 0; below + 1 < chain.length; below += 1) {
+      const above = this.#lists.get(chain[below + 1]?.fingerprint ?? '');
+      if (above?.serials.has(chain[below]?.serial ?? '')) return true;
+    }
+    return false;
   }
 
   /** When the first of the lists runs out, in milliseconds since the epoch; 0 where one is missing. */
@@ -198,9 +197,9 @@ export class Trust {
     if (this.isRevoked(serial, authority)) return 'revoked';
     if (now >= certificate.notAfter) return 'expired';
     if (now < certificate.notBefore) return 'not yet valid';
-    const issuer = this.#authorities.find((one) => one.fingerprint === authority);
-    if (!issuer) return 'not recorded';
-    for (const one of [issuer, ...(this.#above.get(authority) ?? [])]) {
+    const chain = this.#chains.get(authority);
+    if (!chain) return 'not recorded';
+    for (const one of chain) {
       if (now >= one.notAfter.getTime()) return 'expired';
       if (now < one.notBefore.getTime()) return 'not yet valid';
     }

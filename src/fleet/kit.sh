@@ -62,7 +62,8 @@ place() {
   else
     note new - "$1"
   fi
-  rm -f "$1" && cat >"$1" && chown "$3" "$1" && chmod "$2" "$1" || fail "cannot write $1"
+  if rm -f "$1" && cat >"$1" && chown "$3" "$1" && chmod "$2" "$1"; then return 0; fi
+  fail "cannot write $1"
 }
 
 check_host() {
@@ -116,7 +117,7 @@ ask_certificate() {
     fail "the server refuses this kit: ${why:-status $code}"
   fi
   said=$(openssl x509 -noout -pubkey -in "$work/answer" 2>/dev/null)
-  [ -n "$said" ] && [ "$said" = "$(openssl pkey -pubout -in "$work/host.key")" ] ||
+  [ "$said" = "$(openssl pkey -pubout -in "$work/host.key")" ] ||
     fail "the server's answer is no certificate for this key. $again"
 }
 
