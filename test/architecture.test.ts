@@ -14,6 +14,8 @@ const FLOORS: Record<string, number> = {
   'main.ts': 10,
   cli: 9,
   'daemon.ts': 8,
+  'worker.ts': 8,
+  'chores.ts': 7,
   http: 7,
   'compose.ts': 6,
   dashboard: 5,

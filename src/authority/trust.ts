@@ -28,6 +28,8 @@ export type Fault = 'revoked' | 'expired' | 'not yet valid' | 'not recorded';
 export type TrustChange =
   | { kind: 'certificate'; certificate: KnownCertificate }
   | { kind: 'list'; authority: string; list: CurrentCrl }
+  /** More serials of this authority are refused, ahead of the list that names them. */
+  | { kind: 'serials'; authority: string }
   | { kind: 'authorities' };
 
 /** May answer a promise: `settled` waits for it. */
@@ -130,6 +132,17 @@ export class Trust {
     if (!known || known.revoked) return;
     known.revoked = true;
     this.#tell({ kind: 'certificate', certificate: known });
+  }
+
+  /** As `forget`, for many serials of one authority, whether or not they are remembered. */
+  refuse(serials: readonly string[], authority: string): void {
+    const list = this.#lists.get(authority);
+    for (const serial of serials) {
+      list?.serials.add(serial);
+      const known = this.recognise ? undefined : this.#known.get(serial);
+      if (known) known.revoked = true;
+    }
+    this.#tell({ kind: 'serials', authority });
   }
 
   find(serial: string): KnownCertificate | undefined {

@@ -6,12 +6,20 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RefusalError, systemCode } from '../errors.ts';
-import type { Parts } from '../operations/operation.ts';
+import type { Logger } from '../log.ts';
+import type { Activity } from '../operations/operation.ts';
 import type { LivePublication, PublishedFile } from '../repository/live.ts';
 import { readPublishedFile } from '../repository/mirror.ts';
-import type { ByteRange } from '../storage/storage.ts';
+import type { ByteRange, Storage } from '../storage/storage.ts';
 import { sendRefusal } from './refusals.ts';
 import { chooseRange, isUnchanged, type Validators } from './validators.ts';
+
+/** What the hot path needs; a worker has no more. */
+export interface FileParts {
+  repository: { live: ReadonlyMap<string, LivePublication>; storage: Storage };
+  activity: Pick<Activity, 'bytesSent'>;
+  log: Logger;
+}
 
 /** Something to serve; `open` is asked only when bytes are wanted. */
 interface Resource extends Validators {
@@ -78,7 +86,7 @@ function serveBytes(bytes: Buffer, publication: LivePublication, type: string): 
   };
 }
 
-async function findStored(parts: Parts, key: string): Promise<Resource | undefined> {
+async function findStored(parts: FileParts, key: string): Promise<Resource | undefined> {
   const stat = await parts.repository.storage.stat(key);
   if (!stat) return undefined;
   return {
@@ -93,7 +101,7 @@ async function findStored(parts: Parts, key: string): Promise<Resource | undefin
 }
 
 function servePublished(
-  parts: Parts,
+  parts: FileParts,
   publication: LivePublication,
   file: PublishedFile,
   immutable: boolean,
@@ -114,7 +122,7 @@ function servePublished(
 }
 
 /** dists/SUITE/…: names from the publication in force, by-hash from any that is kept. */
-async function findIndex(parts: Parts, segments: string[]): Promise<Resource | undefined> {
+async function findIndex(parts: FileParts, segments: string[]): Promise<Resource | undefined> {
   const [suite = '', ...rest] = segments.slice(1);
   const publication = parts.repository.live.get(suite);
   if (!publication || rest.length === 0) return undefined;
@@ -137,7 +145,7 @@ async function findIndex(parts: Parts, segments: string[]): Promise<Resource | u
   return plain && servePublished(parts, publication, plain, true);
 }
 
-async function findResource(parts: Parts, url: string): Promise<Resource> {
+async function findResource(parts: FileParts, url: string): Promise<Resource> {
   const segments = decodePath(url);
   const found =
     segments[0] === 'dists'
@@ -170,7 +178,7 @@ function writeHead(
 }
 
 async function answer(
-  parts: Parts,
+  parts: FileParts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -211,7 +219,11 @@ async function answer(
 }
 
 /** Answers a request whose URL `isFileUrl` accepted. */
-export function serveFile(parts: Parts, request: IncomingMessage, response: ServerResponse): void {
+export function serveFile(
+  parts: FileParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
   answer(parts, request, response).catch((error: unknown) => {
     if (response.headersSent || response.destroyed) {
       // The client hung up, or the file could not be read to its end: half an answer is cut.

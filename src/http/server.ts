@@ -6,15 +6,45 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import type { CertsFolder } from '../authority/files.ts';
+import type { Trust } from '../authority/trust.ts';
+import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
-import type { Actor, Parts } from '../operations/operation.ts';
+import type { Logger } from '../log.ts';
+import type { Activity, Actor } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
-import { admit, describeActor, readPresented } from './identity.ts';
+import { admit, describeActor, type Presented, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
 
-/** Answers a request that passed the gate. */
-export type Serve = (request: IncomingMessage, response: ServerResponse, actor: Actor) => void;
+/** Answers a request that passed the gate; `presented` is what the actor was recognised by. */
+export type Serve = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  actor: Actor,
+  presented: Presented,
+) => void;
+
+/** What the gate needs; a worker has no more. */
+export interface GateParts {
+  authority: { trust: Trust; certs: Pick<CertsFolder, 'readText'> };
+  activity: Pick<Activity, 'connections' | 'requests' | 'refusals'>;
+  config: { values: Pick<Config['values'], 'tls.strictHandshake' | 'upload.idleTimeout'> };
+  log: Logger;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** The server's key and certificate as PEM, in the clear. */
+export interface ServerPair {
+  key: string;
+  cert: string;
+}
+
+export async function readServerPair({ authority }: GateParts): Promise<ServerPair> {
+  const { certs } = authority;
+  return { key: await certs.readText('server.key'), cert: await certs.readText('server.crt') };
+}
 
 /** How long a peer may take, in milliseconds. */
 export interface Patience {
@@ -39,10 +69,9 @@ export interface Gate {
   close(): void;
 }
 
-async function readContext(parts: Parts): Promise<SecureContextOptions> {
-  const { certs, trust } = parts.authority;
-  const key = await certs.readText('server.key');
-  const cert = await certs.readText('server.crt');
+async function readContext(parts: GateParts): Promise<SecureContextOptions> {
+  const { trust } = parts.authority;
+  const pair = await readServerPair(parts);
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".
@@ -50,8 +79,7 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
     throw new RefusalError('CRL_STALE', 'a revocation list is missing; the door stays shut');
   }
   return {
-    key,
-    cert,
+    ...pair,
     ca: trust.authorities.map((authority) => authority.pem),
     crl,
     minVersion: 'TLSv1.2',
@@ -86,7 +114,7 @@ function checkHost({ rawHeaders }: IncomingMessage): void {
 
 /** Judges every request by its connection's certificate before anybody answers it. */
 function createJudge(
-  parts: Parts,
+  parts: GateParts,
   connections: Connections,
   serve: Serve,
   isDraining: () => boolean,
@@ -116,7 +144,8 @@ function createJudge(
       admit(connection.presented, trust, now());
       checkHost(request);
       const address = request.socket.remoteAddress;
-      serve(request, response, describeActor(connection.presented, trust, address, now));
+      const actor = describeActor(connection.presented, trust, address, now);
+      serve(request, response, actor, connection.presented);
     } catch (error) {
       activity.refusals += 1;
       log.info({
@@ -134,7 +163,7 @@ function createJudge(
 
 /** Opens the gate around `serve`; the caller makes the server listen. */
 export async function createGate(
-  parts: Parts,
+  parts: GateParts,
   serve: Serve,
   patience: Patience = PATIENCE,
 ): Promise<Gate> {
@@ -203,7 +232,7 @@ export async function createGate(
     if (change.kind === 'certificate' && !change.certificate.revoked) return;
     const cut = connections.cut(({ serial, authority }) => trust.isRevoked(serial, authority));
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
-    if (change.kind === 'certificate') return;
+    if (change.kind === 'certificate' || change.kind === 'serials') return;
     lapse.restart();
     reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),

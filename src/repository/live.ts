@@ -26,7 +26,48 @@ export interface LivePublication {
   files: ReadonlyMap<string, PublishedFile>;
 }
 
-export type LivePublications = Map<string, LivePublication>;
+/** A suite's publication that came into force, or the name of a suite that has none any more. */
+export type LiveChange = { publication: LivePublication } | { gone: string };
+
+/** By suite. Whoever keeps a copy, in another process, subscribes to what changes. */
+export class LivePublications extends Map<string, LivePublication> {
+  // Private names of a subclass are not there yet while the constructor of Map runs: nothing is
+  // given to it.
+  readonly #listeners = new Set<(change: LiveChange) => Promise<void>>();
+  readonly #pending = new Set<Promise<void>>();
+
+  override set(suite: string, publication: LivePublication): this {
+    super.set(suite, publication);
+    this.#tell({ publication });
+    return this;
+  }
+
+  override delete(suite: string): boolean {
+    const had = super.delete(suite);
+    if (had) this.#tell({ gone: suite });
+    return had;
+  }
+
+  /** Calls `listener` after every change; the answer ends that. */
+  subscribe(listener: (change: LiveChange) => Promise<void>): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(change: LiveChange): void {
+    for (const listener of this.#listeners) {
+      const settled: Promise<void> = listener(change)
+        .catch(() => {})
+        .finally(() => this.#pending.delete(settled));
+      this.#pending.add(settled);
+    }
+  }
+
+  /** Resolves when every listener has taken over what was told so far. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+}
 
 export function readPublicationRow(row: PublicationRow): LivePublication {
   const files = JSON.parse(row.files) as PublishedFile[];
@@ -44,7 +85,7 @@ export function readPublicationRow(row: PublicationRow): LivePublication {
 
 /** Every suite's current publication as the catalog points to it. */
 export async function loadLivePublications(catalog: Catalog): Promise<LivePublications> {
-  const live: LivePublications = new Map();
+  const live = new LivePublications();
   for (const suite of await listSuites(catalog)) {
     const row = await findPublication(catalog, suite.name, suite.publication);
     if (row) live.set(suite.name, readPublicationRow(row));

@@ -1,0 +1,123 @@
+/**
+ * What has to be done at its time: the next revocation list, signatures before Valid-Until, the
+ * server's certificate before its end; and what is made right before serving begins. Floor 7.
+ */
+import { issueNextCrl } from './authority/crl.ts';
+import {
+  findServerCertificateFault,
+  issueServerCertificate,
+} from './authority/server-certificate.ts';
+import { writeSetting } from './catalog/settings.ts';
+import { listServerNames, type OpenedParts, readRecordedNames } from './compose.ts';
+import { repairMirror } from './repository/mirror.ts';
+import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+
+const TICK_MS = 1000;
+/** After a failure a timer waits this long before it tries again. */
+const RETRY_MS = 10_000;
+const CERTIFICATE_CHECK_MS = 3_600_000;
+
+/**
+ * A server certificate that is missing, lacks a name or nears its end is made anew. The key of the
+ * server CA may be kept elsewhere: what serves still goes on serving without it.
+ */
+async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
+  const { catalog, certs } = parts.authority;
+  const names = listServerNames(parts.config, await readRecordedNames(catalog));
+  const fault = await findServerCertificateFault(certs, names, parts.now());
+  if (fault === undefined) return false;
+  try {
+    await issueServerCertificate(certs, names, parts.now());
+  } catch (error) {
+    if (!fault.serves) throw error;
+    const because = fault.why;
+    parts.log.error({ event: 'server certificate not renewed', because, error: String(error) });
+    return false;
+  }
+  parts.log.info({ event: 'server certificate issued', because: fault.why });
+  return true;
+}
+
+async function recordHostNames(parts: OpenedParts): Promise<void> {
+  const recorded = await readRecordedNames(parts.authority.catalog);
+  const names = [...new Set([...recorded, ...parts.config.values.hostname])];
+  if (names.length > recorded.length) {
+    await writeSetting(parts.authority.catalog, 'host_names', JSON.stringify(names));
+  }
+}
+
+/** Before anybody is let in: names, certificate, list and mirror as they should be. */
+export async function prepareServing(parts: OpenedParts): Promise<void> {
+  await recordHostNames(parts);
+  await renewServerCertificate(parts);
+  await issueNextCrl(parts.authority);
+  for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+}
+
+export interface Chore {
+  name: string;
+  /** When it is due next, in milliseconds since the epoch. */
+  due: () => number;
+  run: () => Promise<unknown>;
+  retryAt?: number;
+}
+
+/** @param reload takes a new server certificate into the TLS context of every process. */
+export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
+  const { authority, repository, now } = parts;
+  let checkedAt = now();
+  const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
+  return [
+    {
+      name: 'crl.refresh',
+      due: () => issuedAt() + parts.config.values['crl.refresh'],
+      run: () => issueNextCrl(authority),
+    },
+    {
+      name: 'suite.sign',
+      due: () =>
+        [...repository.live.values()].some((one) => isDueForSigning(one, now())) ? 0 : Infinity,
+      run: async () => {
+        for (const live of repository.live.values()) {
+          if (!isDueForSigning(live, now())) continue;
+          await signSuiteAgain(repository, live.suite, 'timer', 'sign again before Valid-Until');
+        }
+      },
+    },
+    {
+      name: 'server certificate',
+      due: () => checkedAt + CERTIFICATE_CHECK_MS,
+      run: async () => {
+        const at = now();
+        if (await renewServerCertificate(parts)) await reload();
+        checkedAt = at;
+      },
+    },
+  ];
+}
+
+/** Runs what is due, one after another; the answer ends it and waits for what is running. */
+export function startChores(parts: OpenedParts, chores: readonly Chore[]): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  const runDue = async (): Promise<void> => {
+    for (const chore of chores) {
+      const now = parts.now();
+      if (now < chore.due() || now < (chore.retryAt ?? 0)) continue;
+      try {
+        await chore.run();
+      } catch (error) {
+        chore.retryAt = now + RETRY_MS;
+        parts.log.error({ event: 'timer failed', timer: chore.name, error: String(error) });
+      }
+    }
+  };
+  const timer = setInterval(() => {
+    running ??= runDue().finally(() => {
+      running = undefined;
+    });
+  }, TICK_MS);
+  return async () => {
+    clearInterval(timer);
+    await running;
+  };
+}

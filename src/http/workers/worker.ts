@@ -1,0 +1,136 @@
+/**
+ * A worker: the gate and the hot path in a process of their own, with a copy of what the gate
+ * remembers and of the publications in force. It writes nothing, reads no key file and has no
+ * catalog; what is no file of the repository it hands over. Without the main process it serves
+ * nobody. Floor 7.
+ */
+import { RefusalError } from '../../errors.ts';
+import { openDirectory } from '../../storage/directory.ts';
+import { isFileUrl, serveFile } from '../files.ts';
+import { drainServer, refuseAddress } from '../listen.ts';
+import { createGate, type Gate } from '../server.ts';
+import { openSocketPath } from '../socket.ts';
+import { type Copy, createCopy, followChange, NOTHING_COUNTED } from './copy.ts';
+import { handOver } from './hand-over.ts';
+import type { Beginning, Change, Counters, FromWorker, ToWorker } from './messages.ts';
+import { RECEPTION_NAME } from './reception.ts';
+import { LISTEN_DESCRIPTOR } from './worker-process.ts';
+
+const LOAD_INTERVAL_MS = 1000;
+
+function tell(message: FromWorker, sent: () => void = () => {}): void {
+  process.send?.(message, undefined, undefined, sent);
+}
+
+async function openGate({ data, values, token }: Beginning, copy: Copy): Promise<Gate> {
+  const { trust, live, activity, log } = copy;
+  const texts: Record<string, () => string> = {
+    'server.key': () => copy.pair.key,
+    'server.crt': () => copy.pair.cert,
+  };
+  const certs = { readText: async (file: string) => texts[file]?.() ?? '' };
+  const storage = await openDirectory(data);
+  const fileParts = { repository: { live, storage }, activity, log };
+  const { path: socketPath } = await openSocketPath(data, RECEPTION_NAME);
+  const handOverParts = { socketPath, token, idleTimeout: values['upload.idleTimeout'] };
+  const gateParts = { authority: { trust, certs }, activity, config: { values }, log };
+  return createGate({ ...gateParts, now: Date.now }, (request, response, _actor, presented) => {
+    // The one place where a worker answers by itself: what the actor may read is asked in there.
+    if (isFileUrl(request.url ?? '')) serveFile(fileParts, request, response);
+    else handOver(handOverParts, request, response, presented);
+  });
+}
+
+/** What was counted since the last telling, and the memory. */
+function createReport(activity: Counters): () => FromWorker {
+  let told = { ...NOTHING_COUNTED };
+  return () => {
+    const names = Object.keys(NOTHING_COUNTED) as (keyof Counters)[];
+    const since = names.map((name) => [name, activity[name] - told[name]]);
+    told = { ...activity };
+    const counted = Object.fromEntries(since) as Counters;
+    return { kind: 'load', counted, memoryBytes: process.memoryUsage.rss() };
+  };
+}
+
+/** Says what kept it from serving, and ends. */
+function fail(error: unknown): void {
+  const code = error instanceof RefusalError ? error.code : null;
+  const why = error instanceof Error ? error.message : String(error);
+  tell({ kind: 'failed', code, why }, () => process.exit(1));
+}
+
+class Worker {
+  readonly #copy: Copy;
+  readonly #beginning: Beginning;
+  readonly #report: () => FromWorker;
+  #gate: Gate | undefined;
+
+  constructor(beginning: Beginning) {
+    this.#beginning = beginning;
+    this.#copy = createCopy(beginning);
+    this.#report = createReport(this.#copy.activity);
+  }
+
+  async open(): Promise<void> {
+    const gate = await openGate(this.#beginning, this.#copy);
+    const { address } = this.#beginning;
+    gate.server.once('error', (error) => fail(refuseAddress('listen', address, error)));
+    this.#gate = gate;
+    tell({ kind: 'prepared' });
+  }
+
+  follow(change: Change): void {
+    if (!followChange(this.#copy, change).isOtherPair) return;
+    this.#gate
+      ?.reload()
+      .catch((error: unknown) =>
+        this.#copy.log.error({ event: 'tls.reload failed', error: String(error) }),
+      );
+  }
+
+  listen(): void {
+    this.#gate?.server.listen({ fd: LISTEN_DESCRIPTOR }, () => {
+      setInterval(() => tell(this.#report()), LOAD_INTERVAL_MS).unref();
+      tell(this.#report());
+      tell({ kind: 'listening' });
+    });
+  }
+
+  /** What is in flight is finished; then the process ends. */
+  async drain(): Promise<void> {
+    this.#gate?.drain();
+    if (this.#gate?.server.listening) await drainServer(this.#gate.server);
+    this.#gate?.close();
+    tell(this.#report(), () => process.exit(0));
+  }
+}
+
+/** Serves until the main process says otherwise, or is gone. */
+export function runWorker(): void {
+  let worker: Worker | undefined;
+  const take = (message: ToWorker): void => {
+    switch (message.kind) {
+      case 'begin':
+        worker = new Worker(message);
+        worker.open().catch(fail);
+        break;
+      case 'change':
+        worker?.follow(message.change);
+        tell({ kind: 'acknowledged', order: message.order });
+        break;
+      case 'listen':
+        worker?.listen();
+        break;
+      case 'drain':
+        if (worker) worker.drain().catch(fail);
+        else process.exit(0);
+        break;
+    }
+  };
+  // What is thrown here ends the process: a copy that cannot follow lets in whom it should refuse.
+  process.on('message', (message) => take(message as ToWorker));
+  // Nobody would tell it of a revocation any more.
+  process.on('disconnect', () => process.exit(1));
+  tell({ kind: 'started' });
+}
