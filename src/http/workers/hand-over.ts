@@ -13,11 +13,12 @@ import {
 import { pipeline } from 'node:stream';
 import type { Presented } from '../identity.ts';
 import { readRest } from '../linger.ts';
+import type { SocketPath } from '../socket.ts';
 import { CALLER_HEADER, writeCaller } from './reception.ts';
 
 export interface HandOverParts {
-  /** Of the main process's socket. */
-  socketPath: string;
+  /** The main process's; held for as long as its path is used. */
+  socket: SocketPath;
   token: string;
   /** How long a connection may stand still, in milliseconds. */
   idleTimeout: number;
@@ -45,12 +46,12 @@ const isOurs = (name: string): boolean => HOP_BY_HOP.has(name) || name.startsWit
 const isFraming = (name: string): boolean => HOP_BY_HOP.has(name) || name === 'transfer-encoding';
 
 function openUpstream(
-  { socketPath, token }: HandOverParts,
+  { socket, token }: HandOverParts,
   request: IncomingMessage,
   presented: Presented,
 ): ClientRequest {
   const upstream = openRequest({
-    socketPath,
+    socketPath: socket.path,
     method: request.method ?? '',
     path: request.url ?? '',
     // A connection for each: one that is cut takes nothing else with it.

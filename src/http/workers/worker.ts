@@ -31,8 +31,8 @@ async function openGate({ data, values, token }: Beginning, copy: Copy): Promise
   const certs = { readText: async (file: string) => texts[file]?.() ?? '' };
   const storage = await openDirectory(data);
   const fileParts = { repository: { live, storage }, activity, log };
-  const { path: socketPath } = await openSocketPath(data, RECEPTION_NAME);
-  const handOverParts = { socketPath, token, idleTimeout: values['upload.idleTimeout'] };
+  const socket = await openSocketPath(data, RECEPTION_NAME);
+  const handOverParts = { socket, token, idleTimeout: values['upload.idleTimeout'] };
   const gateParts = { authority: { trust, certs }, activity, config: { values }, log };
   return createGate({ ...gateParts, now: Date.now }, (request, response, _actor, presented) => {
     // The one place where a worker answers by itself: what the actor may read is asked in there.
