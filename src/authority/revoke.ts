@@ -42,15 +42,23 @@ export async function revokeCertificates(
   nameOrSerial: string,
   reason: RevocationReason,
 ): Promise<CertificateRow[]> {
-  const { catalog } = authority;
+  const { catalog, trust } = authority;
   // What is no certificate is refused at once, not when the lists before this one are issued.
-  await selectCertificates(catalog, nameOrSerial);
-  await issueNextCrl(authority, async (sql) => {
-    const at = new Date(authority.now()).toISOString();
-    // Selected once more: a certificate issued for the name meanwhile is meant as well.
-    for (const row of await selectCertificates(sql, nameOrSerial)) {
-      await markRevoked(sql, row.serial, at, reason);
-    }
-  });
+  const rows = await selectCertificates(catalog, nameOrSerial);
+  // And what is one is let in no more from here on: a long list takes a while to sign.
+  for (const { serial } of rows) trust.forget(serial);
+  try {
+    await issueNextCrl(authority, async (sql) => {
+      const at = new Date(authority.now()).toISOString();
+      // Selected once more: a certificate issued for the name meanwhile is meant as well.
+      for (const row of await selectCertificates(sql, nameOrSerial)) {
+        await markRevoked(sql, row.serial, at, reason);
+      }
+    });
+  } catch (error) {
+    // Nothing was recorded, and the caller is told so: it counts again what the catalog says.
+    for (const row of await selectCertificates(catalog, nameOrSerial)) trust.remember(row);
+    throw error;
+  }
   return selectCertificates(catalog, nameOrSerial);
 }

@@ -109,7 +109,8 @@ export class TrustFeed {
 
 /** @throws Error where the copy would not name as many as the original. */
 function loadList(trust: Trust, { authority, added, removed, count, ...list }: ListDifference) {
-  const serials = new Set(trust.listOf(authority)?.serials);
+  // The copy's own, changed where it stands: the list before it is of no use any more.
+  const serials = trust.listOf(authority)?.serials ?? new Set<string>();
   for (const serial of removed) serials.delete(serial);
   for (const serial of added) serials.add(serial);
   if (serials.size !== count) throw new Error('the copy of a revocation list has gone astray');

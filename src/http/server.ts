@@ -16,6 +16,7 @@ import { Connections } from './connections.ts';
 import { admit, describeActor, type Presented, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
+import { spaceOut } from './space-out.ts';
 
 /** Answers a request that passed the gate; `presented` is what the actor was recognised by. */
 export type Serve = (
@@ -227,6 +228,9 @@ export async function createGate(
   });
 
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
+  const follow = spaceOut(reload, (error) =>
+    log.error({ event: 'tls.reload failed', error: String(error) }),
+  );
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe((change) => {
     if (change.kind === 'certificate' && !change.certificate.revoked) return;
@@ -234,9 +238,7 @@ export async function createGate(
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     if (change.kind === 'certificate' || change.kind === 'serials') return;
     lapse.restart();
-    reload().catch((error: unknown) =>
-      log.error({ event: 'tls.reload failed', error: String(error) }),
-    );
+    follow.start();
   });
 
   return {
@@ -248,6 +250,7 @@ export async function createGate(
     },
     close() {
       lapse.stop();
+      follow.stop();
       unsubscribe();
       connections.destroyAll();
     },

@@ -14,6 +14,9 @@ export const SOCKET_NAME = 'aptkeep.sock';
 /** The kernel's limit on the path of a socket, less its end (unix(7)). */
 const MAX_SOCKET_PATH_BYTES = 107;
 
+/** A full queue refuses at once on a socket of this kind, where TCP would wait (unix(7)). */
+const BACKLOG = 4096;
+
 /** The local command line acts for the directory's owner. */
 export function createLocalActor(): Actor {
   let name = 'local';
@@ -60,7 +63,7 @@ export async function listenPrivately(server: Server, data: string, name: string
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(path, resolve);
+      server.listen({ path, backlog: BACKLOG }, resolve);
     });
   } finally {
     process.umask(mask);

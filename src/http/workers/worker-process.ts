@@ -14,8 +14,12 @@ export const LISTEN_DESCRIPTOR = 4;
 
 /** How long a worker may take to take over a change. */
 const ACKNOWLEDGE_MS = 1000;
+/** And how much longer for each serial on the lists: OpenSSL reads 100,000 in one go, in 200 ms. */
+const ACKNOWLEDGE_MS_PER_SERIAL = 0.05;
 /** And how long to begin. */
 const START_MS = 60_000;
+/** A worker says every second what it has counted; one that says nothing for so long hangs. */
+const MAX_SILENT_SECONDS = 30;
 
 const ENTRY = new URL('../../worker.ts', import.meta.url).pathname;
 /** No setting and no secret of the main process stands in a worker's environment. */
@@ -28,8 +32,8 @@ export interface WorkerListeners {
   /** Asked for once, when the process is up: everything it serves by, complete in that moment. */
   begin(): ToWorker;
   load(load: Extract<FromWorker, { kind: 'load' }>): void;
-  /** It is dead, and nobody has asked for that where `expected` is false. */
-  ended(worker: WorkerProcess): void;
+  /** It is dead; `how` is for people to read. */
+  ended(how: string): void;
 }
 
 export class WorkerProcess {
@@ -40,6 +44,9 @@ export class WorkerProcess {
   readonly #waiting = new Map<number, () => void>();
   readonly #started = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<void>();
+  readonly #startLimit: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #silentSeconds = 0;
   #orders = 0;
   #state: 'new' | 'begun' | 'serving' | 'listening' | 'ended' = 'new';
 
@@ -53,22 +60,15 @@ export class WorkerProcess {
       execArgv: [],
       serialization: 'advanced',
     });
-    const limit = setTimeout(() => this.kill('it did not begin'), START_MS);
-    limit.unref();
+    this.#startLimit = setTimeout(() => this.kill('it did not begin'), START_MS);
+    this.#startLimit.unref();
     this.#child.on('message', (message) => this.#take(message as FromWorker));
     // A message to a process that has just died; its end is told by itself.
     this.#child.on('error', (error) => {
       if (this.#child.pid === undefined) this.#end(String(error));
     });
     this.#child.on('disconnect', () => this.#child.kill('SIGKILL'));
-    this.#child.on('exit', (status, signal) => {
-      clearTimeout(limit);
-      this.#end(signal ?? `exit status ${status}`);
-    });
-    this.listening.then(
-      () => clearTimeout(limit),
-      () => {},
-    );
+    this.#child.on('exit', (status, signal) => this.#end(signal ?? `exit status ${status}`));
   }
 
   get pid(): number | undefined {
@@ -92,15 +92,17 @@ export class WorkerProcess {
   /**
    * Tells a change. Resolves when the worker has taken it over, or is dead, or has to take it over
    * before it begins to listen.
+   * @param listed how many serials the lists name.
    */
-  tell(change: Change): Promise<void> {
+  tell(change: Change, listed: number): Promise<void> {
     if (this.#state === 'new' || this.#state === 'ended') return Promise.resolve();
     this.#orders += 1;
     const order = this.#orders;
     this.#send({ kind: 'change', order, change });
     if (this.#state === 'begun') return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#judgeSilence(order), ACKNOWLEDGE_MS);
+      const patience = ACKNOWLEDGE_MS + listed * ACKNOWLEDGE_MS_PER_SERIAL;
+      const timer = setTimeout(() => this.#judgeSilence(order), patience);
       this.#waiting.set(order, () => {
         clearTimeout(timer);
         resolve();
@@ -125,6 +127,12 @@ export class WorkerProcess {
     if (this.#waiting.has(order)) this.kill('it did not take over a change in time');
   }
 
+  /** In ticks of this process, so that one which was itself stopped for a while kills nobody. */
+  #countSilence(): void {
+    this.#silentSeconds += 1;
+    if (this.#silentSeconds > MAX_SILENT_SECONDS) this.kill('it hangs');
+  }
+
   #send(message: ToWorker): void {
     if (this.#child.connected) this.#child.send(message, () => {});
   }
@@ -141,6 +149,9 @@ export class WorkerProcess {
         break;
       case 'listening':
         this.#state = 'listening';
+        clearTimeout(this.#startLimit);
+        this.#heartbeat = setInterval(() => this.#countSilence(), 1000);
+        this.#heartbeat.unref();
         this.#started.resolve();
         break;
       case 'acknowledged':
@@ -148,6 +159,7 @@ export class WorkerProcess {
         this.#waiting.delete(message.order);
         break;
       case 'load':
+        this.#silentSeconds = 0;
         this.#listeners.load(message);
         break;
       case 'failed': {
@@ -161,11 +173,12 @@ export class WorkerProcess {
   #end(how: string): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
+    clearTimeout(this.#startLimit);
+    clearInterval(this.#heartbeat);
     for (const resolve of this.#waiting.values()) resolve();
     this.#waiting.clear();
     this.#started.reject(new Error(`a worker ended: ${how}`));
     this.#ended.resolve();
-    this.#log.info({ event: 'worker ended', pid: this.pid, how });
-    this.#listeners.ended(this);
+    this.#listeners.ended(how);
   }
 }

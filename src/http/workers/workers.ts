@@ -61,7 +61,7 @@ class Workers {
       {
         begin: () => this.#describeAll(),
         load: (load) => this.#count(worker, load),
-        ended: () => this.#replace(worker, served),
+        ended: (how) => this.#replace(worker, served, how),
       },
       this.#parts.log,
     );
@@ -97,7 +97,9 @@ class Workers {
   }
 
   async #tellAll(change: Change): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.tell(change)));
+    const { crls } = this.#parts.authority.trust;
+    const listed = crls.reduce((sum, list) => sum + list.serials.size, 0);
+    await Promise.all([...this.#workers].map((worker) => worker.tell(change, listed)));
   }
 
   #count(worker: WorkerProcess, load: Extract<FromWorker, { kind: 'load' }>): void {
@@ -115,7 +117,9 @@ class Workers {
     activity.workerMemoryBytes = [...this.#memory.values()].reduce((sum, one) => sum + one, 0);
   }
 
-  #replace(worker: WorkerProcess, served: boolean): void {
+  #replace(worker: WorkerProcess, served: boolean, how: string): void {
+    const { log } = this.#parts;
+    log[this.#isEnding ? 'info' : 'error']({ event: 'worker ended', pid: worker.pid, how });
     this.#workers.delete(worker);
     this.#memory.delete(worker);
     this.#sum();
