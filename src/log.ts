@@ -7,12 +7,15 @@ import { type Logger as PinoLogger, pino } from 'pino';
 export type Logger = Pick<PinoLogger, 'debug' | 'info' | 'warn' | 'error'>;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** A logger writing synchronously to standard error, so that the last line before a crash is kept. */
-export function createLogger(level: LogLevel): Logger {
+/**
+ * A logger writing synchronously to standard error, so that the last line before a crash is kept.
+ * @param always stands in every line.
+ */
+export function createLogger(level: LogLevel, always: Record<string, number> = {}): Logger {
   return pino(
     {
       level,
-      base: null,
+      base: always,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: ['key', 'passphrase', '*.key', '*.passphrase'], censor: '[masked]' },

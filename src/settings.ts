@@ -27,6 +27,7 @@ interface Setting<Value> extends Notation<Value> {
   secret?: boolean;
 }
 
+const MAX_WORKERS = 64;
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const;
 
@@ -76,6 +77,12 @@ const boolean: Notation<boolean> = {
 const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
   allowed: words.join(', '),
   parse: (text) => words.find((word) => word === text),
+});
+
+const count = (maximum: number): Notation<number> => ({
+  allowed: `a number from 1 to ${maximum}`,
+  parse: (text) =>
+    /^[1-9]\d{0,5}$/.test(text) && Number(text) <= maximum ? Number(text) : undefined,
 });
 
 const text: Notation<string> = {
@@ -220,7 +227,7 @@ export const SETTINGS = {
     '7d',
     'from Date to Valid-Until of suites that set nothing else',
   ),
-  workers: setting(choice('1'), '1', 'processes that serve; this version serves from one'),
+  workers: setting(count(MAX_WORKERS), '1', 'processes that serve the mutual-TLS port'),
   'health.listen': setting(
     optionalAddress,
     '127.0.0.1:9464',

@@ -14,6 +14,8 @@ const FLOORS: Record<string, number> = {
   'main.ts': 10,
   cli: 9,
   'daemon.ts': 8,
+  'worker.ts': 8,
+  'chores.ts': 7,
   http: 7,
   'compose.ts': 6,
   dashboard: 5,
@@ -30,6 +32,7 @@ const FLOORS: Record<string, number> = {
   'settings.ts': 1,
   'command.ts': 1,
   'errors.ts': 0,
+  'announcer.ts': 0,
   'secret.ts': 0,
   'log.ts': 0,
 };
@@ -52,7 +55,7 @@ const DOORS: Record<string, string[]> = {
   'node:https': ['http', 'cli', 'authority'],
   'node:http': ['http', 'cli', 'authority'],
   'node:tls': ['http'],
-  'node:child_process': ['command.ts', 'cli'],
+  'node:child_process': ['command.ts', 'cli', 'http'],
 };
 
 interface Source {

@@ -63,9 +63,11 @@ export async function revokeCertificates(
   nameOrSerial: string,
   reason: RevocationReason,
 ): Promise<CertificateRow[]> {
-  const { catalog } = authority;
+  const { catalog, trust } = authority;
   // What is no certificate is refused at once, not when the lists before this one are issued.
-  await selectCertificates(catalog, nameOrSerial);
+  const meant = await withReplacements(catalog, await selectCertificates(catalog, nameOrSerial));
+  // And what is one is let in no more from here on: a long list takes a while to sign.
+  for (const { serial } of meant) trust.forget(serial);
   const mark = async (sql: SqlExecutor): Promise<void> => {
     const at = new Date(authority.now()).toISOString();
     // Selected once more: a certificate issued for the name meanwhile is meant as well.
@@ -74,8 +76,15 @@ export async function revokeCertificates(
       await markRevoked(sql, row.serial, at, reason);
     }
   };
-  await issueNextCrl(authority, mark).catch((error: unknown) => {
-    if (!(error instanceof RefusalError) || error.code !== 'SIGNER_FAILED') throw error;
+  await issueNextCrl(authority, mark).catch(async (error: unknown) => {
+    if (!(error instanceof RefusalError) || error.code !== 'SIGNER_FAILED') {
+      // Nothing was recorded, and the caller is told so: it counts again what the catalog says.
+      for (const { serial } of meant) {
+        const [row] = await findCertificates(catalog, serial);
+        if (row) trust.remember(row);
+      }
+      throw error;
+    }
     throw new RefusalError(
       'SIGNER_FAILED',
       `revoked, and refused by this server from now on, but no revocation list says so until its signer answers: ${error.message}`,

@@ -3,6 +3,7 @@
  * still be presented, held so that a request is judged without a query. Whoever keeps a copy, in a
  * connection or in another process, subscribes to what changes. Floor 3.
  */
+import { Announcer, type Listener } from '../announcer.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
 import { listAbove } from '../pki/authorities.ts';
 import type { CertificateFacts } from '../pki/certificate.ts';
@@ -28,11 +29,10 @@ export type Fault = 'revoked' | 'expired' | 'not yet valid' | 'not recorded';
 export type TrustChange =
   | { kind: 'certificate'; certificate: KnownCertificate }
   | { kind: 'list'; authority: string; list: CurrentCrl }
+  /** More serials of this authority are refused, ahead of the list that names them. */
+  | { kind: 'serials'; authority: string }
   | { kind: 'authorities' }
   | { kind: 'server certificate' };
-
-/** May answer a promise: `settled` waits for it. */
-export type Listener = (change: TrustChange) => Promise<void> | void;
 
 /** Who the bearer of a certificate of another's authority is; undefined for nobody. */
 export type Recognise = (facts: CertificateFacts) => Identity | undefined;
@@ -41,8 +41,7 @@ export class Trust {
   readonly #known = new Map<string, KnownCertificate>();
   /** By the fingerprint of the authority. */
   readonly #lists = new Map<string, CurrentCrl>();
-  readonly #listeners = new Set<Listener>();
-  readonly #pending = new Set<Promise<void>>();
+  readonly #announcer = new Announcer<TrustChange>();
   #authorities: readonly CertificateFacts[] = [];
   /** Fingerprint of an authority -> itself and those above it, each of which may revoke the one below. */
   #chains = new Map<string, readonly CertificateFacts[]>();
@@ -145,6 +144,17 @@ export class Trust {
     this.#tell({ kind: 'certificate', certificate: known });
   }
 
+  /** As `forget`, for many serials of one authority, whether or not they are remembered. */
+  refuse(serials: readonly string[], authority: string): void {
+    const list = this.#lists.get(authority);
+    for (const serial of serials) {
+      list?.serials.add(serial);
+      const known = this.recognise ? undefined : this.#known.get(serial);
+      if (known) known.revoked = true;
+    }
+    this.#tell({ kind: 'serials', authority });
+  }
+
   find(serial: string): KnownCertificate | undefined {
     return this.#known.get(serial);
   }
@@ -214,9 +224,8 @@ export class Trust {
   }
 
   /** Calls `listener` after every change; the answer ends that. */
-  subscribe(listener: Listener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  subscribe(listener: Listener<TrustChange>): () => void {
+    return this.#announcer.subscribe(listener);
   }
 
   /** The files of the server's certificate changed; resolves when it is the one that is shown. */
@@ -226,19 +235,12 @@ export class Trust {
   }
 
   #tell(change: TrustChange): void {
-    for (const listener of this.#listeners) {
-      const work = listener(change);
-      if (!work) continue;
-      const settled: Promise<void> = work
-        .catch(() => {})
-        .finally(() => this.#pending.delete(settled));
-      this.#pending.add(settled);
-    }
+    this.#announcer.tell(change);
   }
 
   /** Resolves when every listener has taken over what was told so far. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#pending);
+  settled(): Promise<void> {
+    return this.#announcer.settled();
   }
 }
 

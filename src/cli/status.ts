@@ -16,6 +16,7 @@ function renderStatus(status: Status): string {
     status.door === 'open'
       ? 'open'
       : paint('closed: the revocation list is out of date; run `aptkeep crl refresh`', 'red');
+  const workers = load.workers > 1 ? `${load.workers} workers, ` : '';
   const head = renderPairs([
     ['health', paint(status.health, COLOURS[status.health])],
     ['door', door],
@@ -26,7 +27,7 @@ function renderStatus(status: Status): string {
     ],
     [
       'load',
-      `${load.connections} connections, ${load.requests} requests, ${load.refusals} refusals, ${load.uploads} uploads in ${formatSpan(load.uptimeSeconds)}; ${formatBytes(load.memoryBytes)}`,
+      `${load.connections} connections, ${load.requests} requests, ${load.refusals} refusals, ${load.uploads} uploads in ${formatSpan(load.uptimeSeconds)}; ${workers}${formatBytes(load.memoryBytes)}`,
     ],
   ]);
   const clocks = renderTable(

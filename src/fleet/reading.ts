@@ -3,6 +3,7 @@
  * uploader what it may add to, observers and admins everything. Nobody else reads anything. A file
  * of the pool may be read by whoever may read a suite that lists it or ever did. Floor 4.
  */
+import { Announcer, type Listener } from '../announcer.ts';
 import type { Role } from '../authority/profiles.ts';
 import { RefusalError } from '../errors.ts';
 
@@ -79,6 +80,7 @@ export class Readers {
   #rules: ReadingRules | undefined;
   #loading: Promise<ReadingRules> | undefined;
   #generation = 0;
+  readonly #announcer = new Announcer<'rules'>();
 
   constructor(source: ReadingSource) {
     this.#source = source;
@@ -93,6 +95,22 @@ export class Readers {
     this.#rules = undefined;
     this.#loading = undefined;
     this.#files.clear();
+    this.#announcer.tell('rules');
+  }
+
+  /** Calls `listener` after every `invalidate`; the answer ends that. */
+  subscribe(listener: Listener<'rules'>): () => void {
+    return this.#announcer.subscribe(listener);
+  }
+
+  /** Resolves when every listener has taken over what was told so far. */
+  settled(): Promise<void> {
+    return this.#announcer.settled();
+  }
+
+  /** The rules of now, for a copy in another process. */
+  readRules(): Promise<ReadingRules> {
+    return this.#source.readRules();
   }
 
   /** @throws RefusalError SUITE_FORBIDDEN, ROLE_FORBIDDEN naming who asks and what they may read. */

@@ -12,12 +12,10 @@ import { exportKeyring } from '../signing/key.ts';
 import { listPublicKeys } from '../signing/signing-key.ts';
 import { createApiRouter } from './api.ts';
 import { answerHealth, HEALTH_TYPE } from './health.ts';
+import { readRest } from './linger.ts';
 import { sendRefusal } from './refusals.ts';
 import { actorOf } from './session.ts';
 import { createUploadRouter } from './upload.ts';
-
-/** How long the rest of a refused body is read before the connection is cut. */
-const LINGER_MS = 5000;
 
 /**
  * A browser sends its certificate unasked, so a write must come from this server's own pages or
@@ -52,15 +50,7 @@ function explain(error: unknown): unknown {
 
 function createErrorHandler(parts: Parts): ErrorRequestHandler {
   return (error: unknown, request, response, _next) => {
-    // The peer may still be sending: it reads the answer only if we go on reading for a while.
-    if (!request.complete) {
-      request.resume();
-      const { socket } = request;
-      const timer = setTimeout(() => {
-        if (!request.complete) socket?.destroy();
-      }, LINGER_MS);
-      timer.unref();
-    }
+    readRest(request);
     parts.activity.refusals += 1;
     sendRefusal(response, explain(error), parts.log);
   };

@@ -12,6 +12,8 @@ export interface Connection {
   busy: number;
   /** All requests so far. */
   requests: number;
+  /** Told its end already; what is said twice would never be read. */
+  leaving: boolean;
 }
 
 /** How long a connection that was told its end stays open for the peer to read it. */
@@ -30,7 +32,7 @@ export class Connections {
   }
 
   add(socket: TLSSocket, presented: Presented): void {
-    this.#open.set(socket, { socket, presented, busy: 0, requests: 0 });
+    this.#open.set(socket, { socket, presented, busy: 0, requests: 0, leaving: false });
     socket.once('close', () => this.#open.delete(socket));
   }
 
@@ -48,9 +50,10 @@ export class Connections {
   ): number {
     let count = 0;
     for (const connection of this.#open.values()) {
-      if (!isRefused(connection.presented)) continue;
+      if (connection.leaving || !isRefused(connection.presented)) continue;
       if (connection.busy > 0 && mayFinish(connection.presented)) continue;
       count += 1;
+      connection.leaving = true;
       if (connection.busy > 0) connection.socket.destroy();
       else sayFarewell(connection.socket);
     }

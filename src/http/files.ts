@@ -7,12 +7,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RefusalError, systemCode } from '../errors.ts';
-import type { Actor, Parts } from '../operations/operation.ts';
+import type { Readers } from '../fleet/reading.ts';
+import type { Logger } from '../log.ts';
+import type { Activity, Actor } from '../operations/operation.ts';
 import type { LivePublication, PublishedFile } from '../repository/live.ts';
 import { readPublishedFile } from '../repository/mirror.ts';
-import type { ByteRange } from '../storage/storage.ts';
+import type { ByteRange, Storage } from '../storage/storage.ts';
 import { sendRefusal } from './refusals.ts';
 import { chooseRange, isUnchanged, type Validators } from './validators.ts';
+
+/** What the hot path needs; a worker has no more. */
+export interface FileParts {
+  repository: { live: ReadonlyMap<string, LivePublication>; storage: Storage };
+  readers: Pick<Readers, 'checkSuite' | 'checkFile'>;
+  activity: Pick<Activity, 'bytesSent' | 'refusals'>;
+  log: Logger;
+}
 
 /** Something to serve; `open` is asked only when bytes are wanted. */
 interface Resource extends Validators {
@@ -79,7 +89,7 @@ function serveBytes(bytes: Buffer, publication: LivePublication, type: string): 
   };
 }
 
-async function findStored(parts: Parts, key: string): Promise<Resource | undefined> {
+async function findStored(parts: FileParts, key: string): Promise<Resource | undefined> {
   const stat = await parts.repository.storage.stat(key);
   if (!stat) return undefined;
   return {
@@ -94,7 +104,7 @@ async function findStored(parts: Parts, key: string): Promise<Resource | undefin
 }
 
 function servePublished(
-  parts: Parts,
+  parts: FileParts,
   publication: LivePublication,
   file: PublishedFile,
   immutable: boolean,
@@ -116,7 +126,7 @@ function servePublished(
 
 /** dists/SUITE/…: names from the publication in force, by-hash from any that is kept. */
 async function findIndex(
-  parts: Parts,
+  parts: FileParts,
   actor: Actor,
   segments: string[],
 ): Promise<Resource | undefined> {
@@ -145,7 +155,7 @@ async function findIndex(
 
 /** pool/…: for who may read a suite that lists it; what none ever listed is not there. */
 async function findPooled(
-  parts: Parts,
+  parts: FileParts,
   actor: Actor,
   segments: string[],
 ): Promise<Resource | undefined> {
@@ -154,7 +164,7 @@ async function findPooled(
   return findStored(parts, key);
 }
 
-async function findResource(parts: Parts, actor: Actor, url: string): Promise<Resource> {
+async function findResource(parts: FileParts, actor: Actor, url: string): Promise<Resource> {
   const segments = decodePath(url);
   const find = segments[0] === 'dists' ? findIndex : findPooled;
   const found = await find(parts, actor, segments);
@@ -183,7 +193,7 @@ function writeHead(
 }
 
 async function answer(
-  parts: Parts,
+  parts: FileParts,
   request: IncomingMessage,
   response: ServerResponse,
   actor: Actor,
@@ -225,7 +235,7 @@ async function answer(
 }
 
 /** Somebody tried a door that is not theirs: counted and written down. */
-function noteForbidden(parts: Parts, actor: Actor, url: string, refusal: RefusalError): void {
+function noteForbidden(parts: FileParts, actor: Actor, url: string, refusal: RefusalError): void {
   parts.activity.refusals += 1;
   const { name, role, serial, address } = actor;
   const { code, message } = refusal;
@@ -243,7 +253,7 @@ function noteForbidden(parts: Parts, actor: Actor, url: string, refusal: Refusal
 
 /** Answers a request whose URL `isFileUrl` accepted. */
 export function serveFile(
-  parts: Parts,
+  parts: FileParts,
   request: IncomingMessage,
   response: ServerResponse,
   actor: Actor,

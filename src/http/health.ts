@@ -87,7 +87,13 @@ export async function renderMetrics(parts: Parts): Promise<string> {
       one(activity.bytesReceived),
     ),
     metric('sent_bytes_total', 'counter', 'Bytes of files sent.', one(activity.bytesSent)),
-    metric('resident_memory_bytes', 'gauge', 'Resident memory.', one(process.memoryUsage.rss())),
+    metric('workers', 'gauge', 'Processes that serve.', one(activity.workers)),
+    metric(
+      'resident_memory_bytes',
+      'gauge',
+      'Resident memory of all processes together.',
+      one(process.memoryUsage.rss() + activity.workerMemoryBytes),
+    ),
     metric(
       'start_time_seconds',
       'gauge',

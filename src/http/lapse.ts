@@ -3,7 +3,8 @@
  * can say any more whether its bearer may have it. Idle connections are told at their next request.
  * Floor 7.
  */
-import type { Parts } from '../operations/operation.ts';
+import type { Trust } from '../authority/trust.ts';
+import type { Logger } from '../log.ts';
 import type { Connections } from './connections.ts';
 
 /** Timers longer than this wrap around in Node. */
@@ -15,7 +16,10 @@ export interface LapseWatch {
   stop(): void;
 }
 
-export function watchLapse(parts: Parts, connections: Connections): LapseWatch {
+export function watchLapse(
+  parts: { authority: { trust: Trust }; log: Logger; now: () => number },
+  connections: Connections,
+): LapseWatch {
   const { trust } = parts.authority;
   let timer: NodeJS.Timeout | undefined;
   const strike = (): void => {

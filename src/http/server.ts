@@ -3,22 +3,20 @@
  * is revoked, expired or not yet valid is told so; every request is judged again. Floor 7.
  */
 import { constants } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import type { Authority } from '../authority/authority.ts';
 import { readServerCredentials } from '../authority/server-certificate.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
-import type { Actor, Parts } from '../operations/operation.ts';
+import type { Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
-import { createGateAudit, type GateAudit } from './gate-audit.ts';
+import { createGateAudit } from './gate-audit.ts';
 import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
-import { admit, checkReach, describeActor, findRefusal, readPresented } from './identity.ts';
+import { findRefusal, readPresented } from './identity.ts';
+import { createJudge, type GateParts, type Serve, type ServerPair } from './judge.ts';
 import { watchLapse } from './lapse.ts';
-import { sendRefusal } from './refusals.ts';
-
-/** Answers a request that passed the gate. */
-export type Serve = (request: IncomingMessage, response: ServerResponse, actor: Actor) => void;
+import { spaceOut } from './space-out.ts';
 
 /** How long a peer may take, in milliseconds. */
 export interface Patience {
@@ -30,7 +28,6 @@ export interface Patience {
 
 const PATIENCE: Patience = { handshake: 10_000, headers: 15_000, check: 5000 };
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
-const MAX_REQUESTS_PER_SOCKET = 1000;
 const MAX_HEADER_BYTES = 16_384;
 
 export interface Gate {
@@ -44,9 +41,25 @@ export interface Gate {
   close(): Promise<void>;
 }
 
-async function readContext(parts: Parts): Promise<SecureContextOptions> {
+/** The gate of the process that has the catalog. */
+export function describeGate({ authority, activity, config, log, now }: Parts): GateParts {
+  return {
+    ...{ authority, activity, config, log, now },
+    readPair: () => readServerPair(authority),
+    append: async (entries) => {
+      await appendAudit(authority.catalog, entries);
+    },
+  };
+}
+
+export async function readServerPair(authority: Authority): Promise<ServerPair> {
+  const { key, certificate: cert } = await readServerCredentials(authority);
+  return { key, cert };
+}
+
+async function readContext(parts: GateParts): Promise<SecureContextOptions> {
   const { trust } = parts.authority;
-  const { key, certificate: cert } = await readServerCredentials(parts.authority);
+  const pair = await parts.readPair();
   // Asked for last: of two readings at once, neither may bring an older list.
   const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".
@@ -54,8 +67,7 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
     throw new RefusalError('CRL_STALE', 'a revocation list is missing; the door stays shut');
   }
   return {
-    key,
-    cert,
+    ...pair,
     ca: trust.authorities.map((authority) => authority.pem),
     crl,
     minVersion: 'TLSv1.2',
@@ -63,8 +75,6 @@ async function readContext(parts: Parts): Promise<SecureContextOptions> {
     honorCipherOrder: true,
   };
 }
-
-const dropAuthority = (url: string): string => url.replace(/^https?:\/\/[^/?#]*(?=\/)/i, '');
 
 /** What is said to bytes that are no request, where more than 400 can be said: RFC 6585, RFC 9110. */
 const CLIENT_ERRORS: Readonly<Record<string, string>> = {
@@ -78,75 +88,9 @@ function renderClientError(code: string | undefined): string {
   return `HTTP/1.1 ${line}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
-/** RFC 9112, 3.2: two Host lines are a request for two servers. @throws RefusalError INPUT_INVALID */
-function checkHost({ rawHeaders }: IncomingMessage): void {
-  let hosts = 0;
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] ?? '';
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1;
-  }
-  if (hosts > 1) throw new RefusalError('INPUT_INVALID', 'more than one Host header');
-}
-
-/** Judges every request by its connection's certificate before anybody answers it. */
-function createJudge(
-  parts: Parts,
-  connections: Connections,
-  audit: GateAudit,
-  serve: Serve,
-  isDraining: () => boolean,
-): (request: IncomingMessage, response: ServerResponse) => void {
-  const { trust } = parts.authority;
-  const { activity, log, now } = parts;
-  return (request, response) => {
-    const connection = connections.find(request.socket);
-    if (!connection) {
-      request.socket.destroy();
-      return;
-    }
-    connection.requests += 1;
-    // The client was told so with the answer before; Node's own limit answers 503 and never closes.
-    if (connection.requests > MAX_REQUESTS_PER_SOCKET) return;
-    if (connection.requests === MAX_REQUESTS_PER_SOCKET) response.setHeader('Connection', 'close');
-    // RFC 9112, 3.2.2: the absolute form names this server too.
-    if (!request.url?.startsWith('/')) request.url = dropAuthority(request.url ?? '');
-    activity.requests += 1;
-    connection.busy += 1;
-    response.once('close', () => {
-      connection.busy -= 1;
-    });
-    try {
-      if (isDraining())
-        throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
-      admit(connection.presented, trust, now());
-      checkHost(request);
-      const address = request.socket.remoteAddress;
-      const actor = describeActor(connection.presented, trust, address, now);
-      checkReach(actor, request.url);
-      serve(request, response, actor);
-    } catch (error) {
-      activity.refusals += 1;
-      log.info({
-        event: 'request.refused',
-        code: error instanceof RefusalError ? error.code : 'INTERNAL_ERROR',
-        name: connection.presented.commonName,
-        serial: connection.presented.serial,
-        address: request.socket.remoteAddress,
-        url: request.url,
-      });
-      if (error instanceof RefusalError && error.code !== 'DRAINING') {
-        const { url, socket } = request;
-        const from = { url, address: socket.remoteAddress };
-        audit.note(describeBearer(connection.presented, trust, from, error));
-      }
-      sendRefusal(response, error, log, { Connection: 'close' });
-    }
-  };
-}
-
 /** Opens the gate around `serve`; the caller makes the server listen. */
 export async function createGate(
-  parts: Parts,
+  parts: GateParts,
   serve: Serve,
   patience: Patience = PATIENCE,
 ): Promise<Gate> {
@@ -171,8 +115,7 @@ export async function createGate(
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.timeout = parts.config.values['upload.idleTimeout'];
 
-  const catalog = parts.authority.catalog;
-  const audit = createGateAudit({ append: (entries) => appendAudit(catalog, entries), log, now });
+  const audit = createGateAudit({ append: parts.append, log, now });
   const hangUp = (socket: TLSSocket, refusal: GateRefusal): void => {
     activity.refusals += 1;
     const { detail: why, address } = refusal;
@@ -215,20 +158,24 @@ export async function createGate(
   });
 
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
+  const explain = (error: unknown): void =>
+    log.error({ event: 'tls.reload failed', error: String(error) });
+  const follow = spaceOut(reload, explain);
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe((change) => {
-    if (change.kind === 'certificate' && !change.certificate.revoked) return;
+    if (change.kind === 'certificate' && !change.certificate.revoked) return undefined;
     const cut = connections.cut(
       ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
       // The request under way is the one that used it up, or is refused for coming second.
       ({ serial }) => trust.find(serial)?.role === 'enrolment',
     );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
-    if (change.kind === 'certificate') return;
+    if (change.kind === 'certificate' || change.kind === 'serials') return undefined;
     lapse.restart();
-    return reload().catch((error: unknown) =>
-      log.error({ event: 'tls.reload failed', error: String(error) }),
-    );
+    // What clients see of the server waits for nothing; every request is judged without the list.
+    if (change.kind !== 'list') return reload().catch(explain);
+    follow.start();
+    return undefined;
   });
 
   return {
@@ -240,6 +187,7 @@ export async function createGate(
     },
     async close() {
       lapse.stop();
+      follow.stop();
       unsubscribe();
       connections.destroyAll();
       await audit.close();

@@ -14,6 +14,9 @@ export const SOCKET_NAME = 'aptkeep.sock';
 /** The kernel's limit on the path of a socket, less its end (unix(7)). */
 const MAX_SOCKET_PATH_BYTES = 107;
 
+/** A full queue refuses at once on a socket of this kind, where TCP would wait (unix(7)). */
+const BACKLOG = 4096;
+
 /** The local command line acts for the directory's owner. */
 export function createLocalActor(): Actor {
   let name = 'local';
@@ -26,24 +29,50 @@ export function createLocalActor(): Actor {
   return { name, role: 'admin', serial: null, ...limits, address: null, confirm: () => {} };
 }
 
-/**
- * Calls `use` with a path to the socket that is short enough, however deep the directory lies.
- */
+/** A path to a socket of the data directory that is short enough, however deep that lies. */
+export interface SocketPath {
+  path: string;
+  /** The path holds until then. */
+  close(): Promise<void>;
+}
+
+export async function openSocketPath(data: string, name = SOCKET_NAME): Promise<SocketPath> {
+  const path = join(data, name);
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return { path, close: async () => {} };
+  const folder: FileHandle = await open(data, 'r');
+  return { path: `/proc/self/fd/${folder.fd}/${name}`, close: () => folder.close() };
+}
+
+/** Calls `use` with a path to the private socket. */
 export async function withSocketPath<Result>(
   data: string,
   use: (path: string) => Promise<Result>,
 ): Promise<Result> {
-  const path = join(data, SOCKET_NAME);
-  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return use(path);
-  const folder: FileHandle = await open(data, 'r');
+  const { path, close } = await openSocketPath(data);
+  return use(path).finally(close);
+}
+
+/**
+ * Makes a server listen on a socket of the data directory that is its owner's alone; the caller
+ * holds the directory's lock, so a socket that is there is a dead one.
+ */
+export async function listenPrivately(server: Server, data: string, name: string): Promise<void> {
+  await rm(join(data, name), { force: true });
+  const { path, close } = await openSocketPath(data, name);
+  // Bound under this mask, the socket is never anyone else's for a moment.
+  const mask = process.umask(0o177);
   try {
-    return await use(`/proc/self/fd/${folder.fd}/${SOCKET_NAME}`);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ path, backlog: BACKLOG }, resolve);
+    });
   } finally {
-    await folder.close();
+    process.umask(mask);
+    await close();
   }
 }
 
-/** Listens; the caller holds the directory's lock, so a socket that is there is a dead one. */
+/** The private socket of the local command line. */
 export async function listenLocally(data: string, app: RequestListener): Promise<Server> {
   const actor = createLocalActor();
   const server = createServer((request, response) => {
@@ -51,18 +80,6 @@ export async function listenLocally(data: string, app: RequestListener): Promise
     app(request, response);
   });
   server.requestTimeout = 0;
-  await rm(join(data, SOCKET_NAME), { force: true });
-  await withSocketPath(data, async (path) => {
-    // Bound under this mask, the socket is never anyone else's for a moment.
-    const mask = process.umask(0o177);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(path, resolve);
-      });
-    } finally {
-      process.umask(mask);
-    }
-  });
+  await listenPrivately(server, data, SOCKET_NAME);
   return server;
 }

@@ -32,6 +32,10 @@ export interface Activity {
   uploads: number;
   bytesReceived: number;
   bytesSent: number;
+  /** Processes that serve now. */
+  workers: number;
+  /** Resident memory of those of them that are not this process. */
+  workerMemoryBytes: number;
 }
 
 /** The working parts that operations run on. */

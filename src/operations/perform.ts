@@ -83,6 +83,8 @@ export async function perform<Name extends OperationName>(
     subject = operation.subject?.(parsed) ?? '';
     const output = operation.output.parse(await operation.run(parts, parsed, actor));
     if (operation.changes) {
+      // Answered when it is in force in every process that judges requests.
+      await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);
       await writeAudit(parts, actor, { operation: name, subject, outcome: 'done', detail: '' });
     }
     return output as OutputOf<Name>;

@@ -26,7 +26,8 @@ export const showStatus = defineOperation({
       requests: z.number(),
       refusals: z.number(),
       uploads: z.number(),
-      memoryBytes: z.number(),
+      workers: z.number().describe('processes that serve now'),
+      memoryBytes: z.number().describe('resident, of all processes together'),
     }),
   }),
   async run(parts, _input, actor) {
@@ -57,7 +58,8 @@ export const showStatus = defineOperation({
         requests: activity.requests,
         refusals: activity.refusals,
         uploads: activity.uploads,
-        memoryBytes: process.memoryUsage.rss(),
+        workers: activity.workers,
+        memoryBytes: process.memoryUsage.rss() + activity.workerMemoryBytes,
       },
     };
   },

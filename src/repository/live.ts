@@ -2,6 +2,7 @@
  * The current publication of every suite, in memory: what a request for a name under dists/ is
  * answered from. Switched in one assignment, so a reader sees one publication whole. Floor 3.
  */
+import { Announcer, type Listener } from '../announcer.ts';
 import { findPublication, type PublicationRow } from '../catalog/publications.ts';
 import type { Catalog } from '../catalog/sql.ts';
 import { listSuites } from '../catalog/suites.ts';
@@ -26,7 +27,37 @@ export interface LivePublication {
   files: ReadonlyMap<string, PublishedFile>;
 }
 
-export type LivePublications = Map<string, LivePublication>;
+/** A suite's publication that came into force, or the name of a suite that has none any more. */
+export type LiveChange = { publication: LivePublication } | { gone: string };
+
+/** By suite. Whoever keeps a copy, in another process, subscribes to what changes. */
+export class LivePublications extends Map<string, LivePublication> {
+  // Private names of a subclass are not there yet while the constructor of Map runs: nothing is
+  // given to it.
+  readonly #announcer = new Announcer<LiveChange>();
+
+  override set(suite: string, publication: LivePublication): this {
+    super.set(suite, publication);
+    this.#announcer.tell({ publication });
+    return this;
+  }
+
+  override delete(suite: string): boolean {
+    const had = super.delete(suite);
+    if (had) this.#announcer.tell({ gone: suite });
+    return had;
+  }
+
+  /** Calls `listener` after every change; the answer ends that. */
+  subscribe(listener: Listener<LiveChange>): () => void {
+    return this.#announcer.subscribe(listener);
+  }
+
+  /** Resolves when every listener has taken over what was told so far. */
+  settled(): Promise<void> {
+    return this.#announcer.settled();
+  }
+}
 
 export function readPublicationRow(row: PublicationRow): LivePublication {
   const files = JSON.parse(row.files) as PublishedFile[];
@@ -44,7 +75,7 @@ export function readPublicationRow(row: PublicationRow): LivePublication {
 
 /** Every suite's current publication as the catalog points to it. */
 export async function loadLivePublications(catalog: Catalog): Promise<LivePublications> {
-  const live: LivePublications = new Map();
+  const live = new LivePublications();
   for (const suite of await listSuites(catalog)) {
     const row = await findPublication(catalog, suite.name, suite.publication);
     if (row) live.set(suite.name, readPublicationRow(row));

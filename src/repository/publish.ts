@@ -117,6 +117,8 @@ export async function publishSuite(
   await mirrorPublication(parts, live, previous).catch((error: unknown) =>
     parts.log.error({ event: 'mirror.failed', suite: name, number, error: String(error) }),
   );
+  // Nobody is told of it before every process that serves has it.
+  await parts.live.settled();
   parts.log.info({ event: 'publication', suite: name, number, reason: change.reason });
   return { number };
 }

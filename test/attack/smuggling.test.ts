@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createGate } from '../../src/http/server.ts';
+import { createGate, describeGate } from '../../src/http/server.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
 import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { listFiles } from '../e2e/site.ts';
@@ -182,7 +182,11 @@ describe('a peer that takes its time', () => {
   let gate: Awaited<ReturnType<typeof createGate>>;
 
   beforeAll(async () => {
-    gate = await createGate(site.parts, (_request, response) => response.end('in'), patience);
+    gate = await createGate(
+      describeGate(site.parts),
+      (_request, response) => response.end('in'),
+      patience,
+    );
     await new Promise<void>((resolve) => gate.server.listen(0, '127.0.0.1', resolve));
     slow = { ...site, port: (gate.server.address() as AddressInfo).port };
   });

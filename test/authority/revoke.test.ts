@@ -66,6 +66,25 @@ describe('revoking', () => {
     expect(kept.authority.trust.isRevoked(row.serial)).toBe(true);
   });
 
+  it('refuses at once, before the list is made, and takes that back where nothing is recorded', async () => {
+    const { authority } = kept;
+    const { serial } = await issue(kept, 'not-recorded');
+    const told: boolean[] = [];
+    const unsubscribe = authority.trust.subscribe((change) => {
+      if (change.kind === 'certificate') told.push(change.certificate.revoked);
+    });
+    await authority.catalog.run('ALTER TABLE crl RENAME TO crl_away');
+    const failing = revokeCertificates(authority, serial, 'keyCompromise');
+    await expect(failing).rejects.toThrow(/no such table/);
+    unsubscribe();
+    expect(told).toEqual([true, false]);
+    expect(authority.trust.isRevoked(serial)).toBe(false);
+    await authority.catalog.run('ALTER TABLE crl_away RENAME TO crl');
+    await revokeCertificates(authority, serial, 'keyCompromise');
+    expect(authority.trust.isRevoked(serial)).toBe(true);
+    expect(readSerials(await verifyCrl(data))).toContain(serial);
+  });
+
   it('again changes no date and no reason, and issues the list again', async () => {
     await issue(kept, 'twice');
     const [first] = await revokeCertificates(kept.authority, 'twice', 'superseded');

@@ -72,10 +72,14 @@ export function createKeyAndRequest(): { key: string; csr: string } {
   };
 }
 
-/** Starts serving a data directory, made where it is empty. */
+/**
+ * Starts serving a data directory, made where it is empty. With workers in front, which
+ * APTKEEP_TEST_WORKERS asks for, the clock is that of the main process alone.
+ */
 export async function startSite(data: string, options: SiteOptions = {}): Promise<Site> {
   const clock = options.clock ?? createClock();
-  const defaults = { listen: '127.0.0.1:0', 'health.listen': 'off' };
+  const workers = process.env.APTKEEP_TEST_WORKERS ?? '1';
+  const defaults = { listen: '127.0.0.1:0', 'health.listen': 'off', workers };
   const config = loadConfig({ data, settings: { ...defaults, ...options.settings } }, {});
   const daemon = await startDaemon(config, createLogger('silent'), clock.now);
   const { parts } = daemon;
