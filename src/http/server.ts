@@ -16,7 +16,7 @@ import { Connections } from './connections.ts';
 import { admit, describeActor, type Presented, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
-import { spaceOut } from './space-out.ts';
+import { spaceOut } from './spacing.ts';
 
 /** Answers a request that passed the gate; `presented` is what the actor was recognised by. */
 export type Serve = (
