@@ -16,7 +16,7 @@ import { describeBearer, describeStranger, type GateRefusal } from './gate-refus
 import { findRefusal, readPresented } from './identity.ts';
 import { createJudge, type GateParts, type Serve, type ServerPair } from './judge.ts';
 import { watchLapse } from './lapse.ts';
-import { spaceOut } from './space-out.ts';
+import { spaceOut } from './spacing.ts';
 
 /** How long a peer may take, in milliseconds. */
 export interface Patience {

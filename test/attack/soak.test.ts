@@ -91,5 +91,5 @@ describe.each([1, 4])('with %i workers', (workers) => {
     expect([...new Set(tally.faults)]).toEqual([]);
     expect(tally.refused).toBeGreaterThanOrEqual(REVOCATIONS);
     expect(await server.stop()).toBe(0);
-  });
+  }, 300_000);
 });

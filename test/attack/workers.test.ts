@@ -4,6 +4,7 @@
  * told does not live; none serves without the main process.
  */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { runAptkeep, type Server, startServer } from '../e2e/program.ts';
 import { type Client, curl, listFiles, putFile } from '../e2e/site.ts';
 import { connectToEach, findWorker, isAlive, listChildren } from '../e2e/worker-processes.ts';
 import { buildDeb } from '../http/packages.ts';
+import { startSite } from '../http/start.ts';
 import { stallAnswer } from './speak.ts';
 
 const WORKERS = 4;
@@ -152,6 +154,39 @@ describe('a revoked certificate', () => {
     for (const connection of connections.values()) {
       expect(readStatusLines(await connection.ended())).toEqual([REFUSED]);
     }
+  });
+
+  it('is refused before the list that names it is signed, however long that takes', async () => {
+    const site = await startSite(join(scratch, 'long'), { settings: { workers: '2' } });
+    const gone = await site.issue('gone', 'host');
+    const later = new Date(Date.now() + 86_400_000).toISOString();
+    const before = new Date(Date.now() - 86_400_000).toISOString();
+    await site.parts.authority.catalog.run(
+      `WITH RECURSIVE counter(number) AS
+         (SELECT 1 UNION ALL SELECT number + 1 FROM counter WHERE number < 50000)
+       INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
+         issued_at, issued_by, revoked_at, revocation_reason, authority)
+       SELECT printf('f%031x', number), 'bulk-' || number, 'host', NULL, $1, $2, '' || number, '',
+         $1, 'test', $1, 'superseded', $3 FROM counter`,
+      before,
+      later,
+      site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
+    );
+    await site.perform('crl.refresh', {});
+    const connections = await connectToEach(process.pid, 2, {
+      ...{ port: site.port, client: gone, ca: gone.ca },
+    });
+    const order: string[] = [];
+    const ends = [...connections.values()].map(async ({ socket }) => {
+      await once(socket, 'end');
+      order.push('ended');
+    });
+    await site.perform('certificate.revoke', { certificate: 'gone' });
+    order.push('answered');
+    await Promise.all(ends);
+    expect(order).toEqual(['ended', 'ended', 'answered']);
+    expect(site.parts.authority.trust.crl?.serials.size).toBe(50_001);
+    await site.daemon.stop();
   });
 
   it('may be issued anew, and the new one is let in by every worker at once', async () => {

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '../../catalog/audit-chain.ts';
 import { RefusalError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
@@ -22,7 +23,7 @@ const START_MS = 60_000;
 /** A worker says every second what it has counted; one that says nothing for so long hangs. */
 const MAX_SILENT_SECONDS = 30;
 
-const ENTRY = new URL('../../worker.ts', import.meta.url).pathname;
+const ENTRY = fileURLToPath(new URL('../../worker.ts', import.meta.url));
 /** No setting and no secret of the main process stands in a worker's environment. */
 const INHERITED = ['TZ', 'NODE_OPTIONS', 'UV_THREADPOOL_SIZE'];
 

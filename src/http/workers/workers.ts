@@ -161,13 +161,24 @@ class Workers {
     this.#memory.delete(worker);
     this.#sum();
     if (this.#isEnding) return;
-    if (served) {
+    if (served) this.#startAgain();
+    else this.#startLater();
+  }
+
+  /** Where even the process cannot be had, for want of memory, the others go on. */
+  #startAgain(): void {
+    try {
       this.#start();
-      return;
+    } catch (error) {
+      this.#parts.log.error({ event: 'worker not started', error: String(error) });
+      this.#startLater();
     }
+  }
+
+  #startLater(): void {
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
-      this.#start();
+      this.#startAgain();
     }, RETRY_MS);
     this.#retries.add(timer);
   }

@@ -1,6 +1,6 @@
 /** Work that is given room: at once where there is some, once for all that asked meanwhile. */
 import { describe, expect, it } from 'vitest';
-import { spaceOut } from '../../src/http/space-out.ts';
+import { spaceOut } from '../../src/http/spacing.ts';
 import { waitFor } from '../e2e/command.ts';
 
 describe('spaced work', () => {
