@@ -5,12 +5,14 @@
 import { measureServing } from './serve.ts';
 import { measureSize } from './size.ts';
 import { measureStart } from './start.ts';
+import { measureTrust } from './trust.ts';
 import { measureUploads } from './upload.ts';
 
 const BENCHES: Record<string, () => Promise<void> | void> = {
   start: measureStart,
   upload: measureUploads,
   serve: measureServing,
+  trust: measureTrust,
   size: measureSize,
 };
 

@@ -8,6 +8,8 @@ export const ROOT = resolve(import.meta.dirname, '..');
 const PROGRAM = join(ROOT, 'bin/aptkeep');
 /** Clock ticks of /proc are a hundredth of a second on every Debian kernel. */
 const TICK_MS = 10;
+/** A revocation list of a hundred thousand entries is printed in ten million. */
+const MAX_OUTPUT_BYTES = 2 ** 28;
 
 export interface BenchServer {
   url: string;
@@ -23,11 +25,20 @@ export interface BenchServer {
 const environment = { ...process.env, APTKEEP_LOG_LEVEL: 'error', APTKEEP_HEALTH_LISTEN: 'off' };
 
 export function runProgram(...words: string[]): string {
-  return execFileSync(PROGRAM, words, { encoding: 'utf8', env: environment });
+  const options = { encoding: 'utf8', env: environment, maxBuffer: MAX_OUTPUT_BYTES } as const;
+  return execFileSync(PROGRAM, words, options);
 }
 
-export async function startServer(): Promise<BenchServer> {
-  const data = mkdtempSync(join(tmpdir(), 'aptkeep-bench-'));
+export const makeDataDirectory = (): string => mkdtempSync(join(tmpdir(), 'aptkeep-bench-'));
+
+/** CPU time of a process so far, user and system, in milliseconds. */
+export function readCpu(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+}
+
+/** `data` is removed when it stops. */
+export async function startServer(data = makeDataDirectory()): Promise<BenchServer> {
   const child: ChildProcess = spawn(PROGRAM, ['serve', '--data', data, '--listen', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: environment,
@@ -45,10 +56,7 @@ export async function startServer(): Promise<BenchServer> {
   return {
     url,
     data,
-    cpu() {
-      const fields = proc('stat').split(') ')[1]?.split(' ') ?? [];
-      return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-    },
+    cpu: () => readCpu(child.pid),
     memory: () => Number(/VmRSS:\s+(\d+)/.exec(proc('status'))?.[1]) / 1024,
     run: (...words) => runProgram(...words, '--data', data),
     async stop() {

@@ -5,11 +5,13 @@
 import { access, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { createSigningKeys, KEY_BACKDATE_MS, openSigningKeys } from './authority/archive-keys.ts';
 import { type Authority, openAuthority } from './authority/authority.ts';
 import { issueNextCrl } from './authority/crl.ts';
-import { openCertsFolder } from './authority/files.ts';
 import { checkCertsEmpty, createAuthorities } from './authority/initialise.ts';
+import { openCerts, openCertsToFill } from './authority/keys.ts';
 import { issueServerCertificate } from './authority/server-certificate.ts';
+import { readSite, type Site } from './authority/site.ts';
 import { lockDirectory } from './catalog/lock-file.ts';
 import { migrate } from './catalog/migrate.ts';
 import { readSetting, writeSetting } from './catalog/settings.ts';
@@ -17,6 +19,8 @@ import type { Catalog } from './catalog/sql.ts';
 import { openSqlite } from './catalog/sqlite.ts';
 import type { Config } from './config.ts';
 import { RefusalError } from './errors.ts';
+import { createReadingSource, DEFAULT_GROUP } from './fleet/groups.ts';
+import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
 import { Indexes } from './repository/indexes.ts';
@@ -26,13 +30,11 @@ import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
 import { isHostName } from './settings.ts';
-import { exportKeyring, generateSigningKey, readSigningKey } from './signing/key.ts';
+import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
 
 /** How long a local command waits for another one on the same data directory. */
 const LOCK_WAIT_MS = 10_000;
-/** A key must be older than every signature it makes, on the slowest host's clock. */
-const KEY_BACKDATE_MS = 3_600_000;
 
 export interface OpenedParts extends Parts {
   close(): Promise<void>;
@@ -74,10 +76,11 @@ export function listServerNames(config: Config, recorded: readonly string[]): st
 }
 
 /** The name in the URL that hosts are given; one that the server certificate carries. */
-function choosePublicName(config: Config, recorded: readonly string[]): string {
+function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
   const { host } = config.values.listen;
+  const shown = site.server?.current.leaf.dnsNames.find(isHostName);
   const local = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host);
-  const name = config.values.hostname[0] ?? recorded[0] ?? (local ? 'localhost' : host);
+  const name = config.values.hostname[0] ?? shown ?? recorded[0] ?? (local ? 'localhost' : host);
   return name.includes(':') ? `[${name}]` : name;
 }
 
@@ -110,7 +113,7 @@ const refuseEmpty = (): RefusalError =>
 async function openRepository(
   config: Config,
   catalog: Catalog,
-  armoredKey: string,
+  signingKeys: SigningKey[],
   shared: { now: () => number; log: Logger },
 ): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
@@ -120,7 +123,7 @@ async function openRepository(
     catalog,
     storage,
     staging: join(config.data, 'pool', '.staging'),
-    signingKeys: [await readSigningKey(armoredKey)],
+    signingKeys,
     indexes: new Indexes(catalog, storage),
     live: await loadLivePublications(catalog),
   };
@@ -137,7 +140,7 @@ async function openRepository(
 
 /**
  * Open an initialised data directory; it is locked until `close`.
- * @throws RefusalError NOT_INITIALISED, DIRECTORY_IN_USE
+ * @throws RefusalError NOT_INITIALISED, DIRECTORY_IN_USE, CONFIG_INVALID
  */
 export async function openParts(
   config: Config,
@@ -145,22 +148,24 @@ export async function openParts(
   now: () => number = Date.now,
 ): Promise<OpenedParts> {
   if (!(await hasCatalog(config))) throw refuseEmpty();
+  const site = await readSite(config, now, log);
   const ground = await openGround(config, now, LOCK_WAIT_MS);
   try {
     const { catalog } = ground;
     if ((await readSetting(catalog, 'initialised')) !== 'done') throw refuseEmpty();
-    const certs = await openCertsFolder(config.data);
+    const certs = await openCerts(config, log);
     const crlLifetime = config.values['crl.lifetime'];
-    const authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
-    const armoredKey = await certs.readText('archive-key.asc');
-    const repository = await openRepository(config, catalog, armoredKey, { now, log });
+    const authority = await openAuthority({ catalog, certs, crlLifetime, now, log }, site);
+    const signingKeys = await openSigningKeys(certs);
+    const repository = await openRepository(config, catalog, signingKeys, { now, log });
     const recorded = await readRecordedNames(catalog);
     return {
       config,
       authority,
       repository,
+      readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
-      url: `https://${choosePublicName(config, recorded)}:${config.values.listen.port}`,
+      url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,
@@ -190,9 +195,9 @@ async function createFirstSuite(
   config: Config,
   catalog: Catalog,
   shared: { now: () => number; log: Logger },
-  armoredKey: string,
+  signingKeys: SigningKey[],
 ): Promise<void> {
-  const repository = await openRepository(config, catalog, armoredKey, shared);
+  const repository = await openRepository(config, catalog, signingKeys, shared);
   try {
     await createSuite(repository, {
       name: 'stable',
@@ -231,23 +236,17 @@ export async function initialiseDirectory(
         'this data directory holds a repository already; nothing was changed',
       );
     }
-    const certs = await openCertsFolder(config.data);
+    const certs = await openCertsToFill(config, log);
     if (state === undefined) await checkCertsEmpty(certs);
     await resetCatalog(catalog);
     await createAuthorities(certs, config.values.name, now());
     await issueServerCertificate(certs, listServerNames(config, []), now());
-    const armoredKey = await generateSigningKey(
-      config.values.name,
-      new Date(now() - KEY_BACKDATE_MS),
-    );
-    await certs.write('archive-key.asc', armoredKey);
-    const keyring = exportKeyring(await readSigningKey(armoredKey));
-    await certs.write('archive-keyring.gpg', keyring.binary);
-    await certs.write('archive-keyring.asc', keyring.armored);
+    const created = new Date(now() - KEY_BACKDATE_MS);
+    const signingKeys = await createSigningKeys(certs, config.values.name, created);
     const crlLifetime = config.values['crl.lifetime'];
     const authority: Authority = await openAuthority({ catalog, certs, crlLifetime, now, log });
     await issueNextCrl(authority);
-    await createFirstSuite(config, catalog, { now, log }, armoredKey);
+    await createFirstSuite(config, catalog, { now, log }, signingKeys);
     await catalog.transaction(async (sql) => {
       await writeSetting(sql, 'organisation', config.values.name);
       await writeSetting(sql, 'host_names', JSON.stringify(config.values.hostname));

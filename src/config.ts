@@ -16,6 +16,8 @@ export interface Config {
   readonly origins: { readonly [Key in SettingKey]: string };
   readonly texts: { readonly [Key in SettingKey]: string };
   readonly warnings: readonly string[];
+  /** Where systemd puts the credentials of a unit (systemd.exec(5)). */
+  readonly credentials: string | undefined;
 }
 
 /** What the command line was given: setting key -> text, and the two that are no settings. */
@@ -74,19 +76,39 @@ function readSettingsFile(path: string, required: boolean): Map<string, string> 
         `${prefix}: found nothing (file ${path}); allowed is ${allowed}`,
       );
     }
-    found.set(prefix, Array.isArray(value) ? value.join(',') : String(value));
+    if (isSecret(prefix as SettingKey)) {
+      const [variable] = environmentNames(prefix);
+      throw new RefusalError(
+        'CONFIG_INVALID',
+        `${prefix}: a secret does not belong in ${path}: put it into a file of its own and name that with ${prefix}File, or set ${variable}`,
+      );
+    }
+    const { separator = ',' }: { separator?: string } = SETTINGS[prefix as SettingKey];
+    const text = Array.isArray(value) ? value.map(spellItem).join(separator) : String(value);
+    found.set(prefix, text);
   };
   walk(tree, '');
   return found;
 }
 
+const isSecret = (key: SettingKey): boolean => 'secret' in SETTINGS[key];
+
+/** An item of a list; `host: CN=web` without quotes is a mapping to YAML and one line to people. */
+function spellItem(item: unknown): string {
+  const pairs = item !== null && typeof item === 'object' ? Object.entries(item) : [];
+  const [pair] = pairs;
+  return pairs.length === 1 && pair ? `${pair[0]}: ${String(pair[1])}` : String(item);
+}
+
 function parseSetting(key: SettingKey, value: string, origin: string): unknown {
   const parsed = SETTINGS[key].parse(value);
-  if (parsed !== undefined) return parsed;
+  const isMissing = isSecret(key) && parsed === null && origin !== 'default';
+  if (parsed !== undefined && !isMissing) return parsed;
   const where = origin === 'default' ? '' : ` (${origin})`;
+  const shown = isSecret(key) && !isMissing ? 'something else' : JSON.stringify(value);
   throw new RefusalError(
     'CONFIG_INVALID',
-    `${key}: found ${JSON.stringify(value)}${where}; allowed is ${SETTINGS[key].allowed}`,
+    `${key}: found ${shown}${where}; allowed is ${SETTINGS[key].allowed}`,
   );
 }
 
@@ -116,8 +138,9 @@ export function loadConfig(
     const [found, origin] = candidates.find(([value]) => value !== undefined) as [string, string];
     values[key] = parseSetting(key, found, origin);
     origins[key] = origin;
-    texts[key] = found;
+    texts[key] = isSecret(key) && found !== '' ? '[masked]' : found;
   }
+  checkSigners(texts);
   const known = new Set([...CLIENT_VARIABLES, ...keys.flatMap(environmentNames)]);
   const warnings = Object.keys(environment)
     .filter((name) => name.startsWith('APTKEEP_') && !known.has(name))
@@ -128,7 +151,21 @@ export function loadConfig(
         'the revocation list will run out and the door will close between two issues',
     );
   }
-  return Object.freeze({ data, values, origins, texts, warnings }) as unknown as Config;
+  const credentials = environment.CREDENTIALS_DIRECTORY || undefined;
+  const parts = { data, values, origins, texts, warnings, credentials };
+  return Object.freeze(parts) as unknown as Config;
+}
+
+/** @throws RefusalError CONFIG_INVALID where a signer lacks its other half. */
+function checkSigners(texts: Record<string, string>): void {
+  const demand = (key: string, needed: string): void => {
+    if (!texts[key] || texts[needed]) return;
+    throw new RefusalError('CONFIG_INVALID', `${key}: it needs ${needed} beside it`);
+  };
+  demand('signer.clientCaPublicKey', 'signer.clientCa');
+  demand('signer.serverCaPublicKey', 'signer.serverCa');
+  demand('signer.openpgp', 'signer.openpgpKeyring');
+  demand('signer.openpgpKeyring', 'signer.openpgp');
 }
 
 /** Key -> what it is for, for documentation and `aptkeep config show`. */

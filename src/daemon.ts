@@ -3,11 +3,13 @@
  * Floor 8.
  */
 import type { Server } from 'node:net';
-import { issueNextCrl } from './authority/crl.ts';
+import { issueFirstCrl, renewCrls } from './authority/crl.ts';
 import {
   findServerCertificateFault,
   issueServerCertificate,
 } from './authority/server-certificate.ts';
+import { readSite } from './authority/site.ts';
+import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import {
   initialiseDirectory,
@@ -25,7 +27,7 @@ import { createGate, type Gate } from './http/server.ts';
 import { rememberActor } from './http/session.ts';
 import { listenLocally } from './http/socket.ts';
 import type { Logger } from './log.ts';
-import { publishHostPackages } from './operations/hosts.ts';
+import { publishHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 import type { Address } from './settings.ts';
@@ -37,11 +39,15 @@ const IDLE_SWEEP_MS = 50;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
+/** Files that did not fit together may have been met while they were replaced. */
+const RECHECK_MS = 60_000;
 
 export interface Daemon {
   parts: OpenedParts;
   /** Whether this start made the repository. */
   isFirst: boolean;
+  /** Reads again what a site brings with it: its server certificate, its revocation lists. */
+  reload(): Promise<void>;
   /** Drains and closes; resolves when the data directory is free again. */
   stop(): Promise<void>;
 }
@@ -59,11 +65,13 @@ function listen(server: Server, address: Address, what: string): Promise<void> {
 }
 
 /**
- * A server certificate that is missing, lacks a name or nears its end is made anew. The key of the
+ * A server certificate that is missing, lacks a name or nears its end is made anew; one that the
+ * site brings is read again. Resolves with whether another one is to be shown. The key of the
  * server CA may be kept elsewhere: what serves still goes on serving without it.
  */
 async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
-  const { certs } = parts.authority;
+  const { certs, server } = parts.authority;
+  if (server) return server.reread();
   const names = await parts.serverNames();
   const fault = await findServerCertificateFault(certs, names, parts.now());
   if (fault === undefined) return false;
@@ -79,12 +87,26 @@ async function renewServerCertificate(parts: OpenedParts): Promise<boolean> {
   return true;
 }
 
+/** A site may well have another name for it in mind, of a proxy say; so it is said, not refused. */
+function warnOfName(parts: OpenedParts): void {
+  const name = new URL(parts.url).hostname.replace(/^\[|\]$/g, '');
+  if (parts.authority.server?.coversName(name) !== false) return;
+  const why = `hosts are given the name ${name}, which server.certificate does not have`;
+  parts.log.warn({ event: 'server certificate without a name', why });
+}
+
 async function recordHostNames(parts: OpenedParts): Promise<void> {
   const recorded = await readRecordedNames(parts.authority.catalog);
   const names = [...new Set([...recorded, ...parts.config.values.hostname])];
   if (names.length > recorded.length) {
     await writeSetting(parts.authority.catalog, 'host_names', JSON.stringify(names));
   }
+}
+
+/** A witness outside the catalog: who owns that could cut off its end and chain it anew. */
+async function logAuditHead({ authority, log }: OpenedParts): Promise<void> {
+  const { number, hash } = await findAuditHead(authority.catalog);
+  log.info({ event: 'audit.head', number, hash });
 }
 
 interface Chore {
@@ -98,13 +120,19 @@ interface Chore {
 function listChores(parts: OpenedParts, gate: Gate): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
-  const issuedAt = (): number =>
-    (authority.trust.crl?.nextUpdate.getTime() ?? 0) - authority.crlLifetime;
+  const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
+  const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
     {
       name: 'crl.refresh',
-      due: () => issuedAt() + parts.config.values['crl.refresh'],
-      run: () => issueNextCrl(authority),
+      due: () => {
+        if (authority.trust.listOwed) return 0;
+        return authority.foreign?.due ?? issuedAt() + parts.config.values['crl.refresh'];
+      },
+      run: async () => {
+        await renewCrls(authority);
+        await logAuditHead(parts);
+      },
     },
     {
       name: 'suite.sign',
@@ -119,7 +147,7 @@ function listChores(parts: OpenedParts, gate: Gate): Chore[] {
     },
     {
       name: 'server certificate',
-      due: () => checkedAt + CERTIFICATE_CHECK_MS,
+      due: () => checkedAt + checkEvery(),
       run: async () => {
         const at = now();
         if (await renewServerCertificate(parts)) await gate.reload();
@@ -193,9 +221,11 @@ function drainServer(server: {
 
 async function prepare(parts: OpenedParts): Promise<void> {
   await recordHostNames(parts);
+  warnOfName(parts);
   await renewServerCertificate(parts);
-  await issueNextCrl(parts.authority);
+  await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  await logAuditHead(parts);
   await upgradeHostPackages(parts);
 }
 
@@ -210,13 +240,15 @@ async function upgradeHostPackages(parts: OpenedParts): Promise<void> {
 /**
  * Start serving a data directory, making the repository first where there is none.
  * @param now the clock, in milliseconds since the epoch.
- * @throws RefusalError DIRECTORY_IN_USE, ADDRESS_UNAVAILABLE, NOT_INITIALISED
+ * @throws RefusalError DIRECTORY_IN_USE, ADDRESS_UNAVAILABLE, NOT_INITIALISED, CONFIG_INVALID
  */
 export async function startDaemon(
   config: Config,
   log: Logger,
   now: () => number = Date.now,
 ): Promise<Daemon> {
+  // What will be refused is refused before anything is made.
+  await readSite(config, now, log);
   const isFirst = !(await isInitialised(config, now));
   if (isFirst) await initialiseDirectory(config, log, now);
   const parts = await openParts(config, log, now);
@@ -228,7 +260,7 @@ export async function startDaemon(
     await prepare(parts);
     const app = createApp(parts);
     const gate = await createGate(parts, (request, response, actor) => {
-      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response);
+      if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response, actor);
       rememberActor(request, actor);
       app(request, response);
     });
@@ -247,13 +279,18 @@ export async function startDaemon(
     return {
       parts,
       isFirst,
+      async reload() {
+        if (await renewServerCertificate(parts)) await gate.reload();
+        await parts.authority.foreign?.refresh();
+      },
       async stop() {
         draining = true;
         gate.drain();
         log.info({ event: 'draining' });
         await Promise.all([stopChores(), drainServer(gate.server), drainServer(local)]);
-        gate.close();
+        await gate.close();
         health?.close();
+        await logAuditHead(parts);
         await parts.close();
         log.info({ event: 'stopped' });
       },

@@ -3,7 +3,9 @@
  * truth for defaults, for the documentation and for `aptkeep config show`. Floor 1.
  */
 import { isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
 import type { LogLevel } from './log.ts';
+import { Secret } from './secret.ts';
 
 export interface Address {
   host: string;
@@ -14,11 +16,15 @@ export interface Address {
 interface Notation<Value> {
   parse(text: string): Value | undefined;
   allowed: string;
+  /** What stands between the items of a YAML list in the text; a comma where nothing is said. */
+  separator?: string;
 }
 
 interface Setting<Value> extends Notation<Value> {
   fallback: string;
   purpose: string;
+  /** Comes from the environment alone, and is never shown. */
+  secret?: boolean;
 }
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -77,6 +83,43 @@ const text: Notation<string> = {
   parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
 };
 
+const optionalPath: Notation<string | null> = {
+  allowed: 'the path of a file, from the data directory',
+  parse: (value) => (value === '' ? null : /^[^\p{C}]{1,4096}$/u.test(value) ? value : undefined),
+};
+
+/** An address to fetch from: no password in it, which would end up in logs. */
+function isListUrl(item: string): boolean {
+  const url = URL.parse(item);
+  return (
+    url !== null &&
+    ['http:', 'https:', 'file:'].includes(url.protocol) &&
+    url.username + url.password + url.hash === ''
+  );
+}
+
+const listSources: Notation<string[]> = {
+  allowed: 'paths of files and http, https or file URLs without a password, separated by commas',
+  parse: (value) => {
+    const items = value
+      .split(',')
+      .map((item) => item.trim())
+      .filter(Boolean);
+    const fits = (item: string): boolean =>
+      /^[a-z][a-z0-9+.-]*:\/\//i.test(item)
+        ? isListUrl(item)
+        : optionalPath.parse(item) !== undefined;
+    return items.every(fits) ? items : undefined;
+  },
+};
+
+/** Read where roles are known: authority/role-rules.ts. */
+const roleRules: Notation<string> = {
+  allowed: 'lines like "host: O=Example, CN=*.web.example"',
+  separator: '\n',
+  parse: (value) => (value.length <= 65_536 ? value : undefined),
+};
+
 /** A DNS name of letters, digits and hyphens (RFC 1123 section 2.1) or an IP address. */
 export function isHostName(name: string): boolean {
   const label = '[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
@@ -95,6 +138,34 @@ const hostNames: Notation<string[]> = {
     return names.every(isHostName) ? names : undefined;
   },
 };
+
+const path: Notation<string | null> = {
+  allowed: 'the absolute path of a file',
+  parse: (value) =>
+    value === '' ? null : isAbsolute(value) && !/\p{Cc}/u.test(value) ? value : undefined,
+};
+
+const command: Notation<string | null> = {
+  allowed: 'a shell command of one line',
+  parse: (value) =>
+    value.trim() === '' ? null : /^[^\p{Cc}]{1,4096}$/u.test(value) ? value : undefined,
+};
+
+/** At most what OpenSSL takes. Empty is the same as not given; where it was given, that is refused. */
+const passphrase: Notation<Secret | null> = {
+  allowed: 'one line of 1 to 1023 bytes',
+  parse: (value) => {
+    const [line = ''] = value.split(/\r?\n/, 1);
+    if (value === '') return null;
+    return line !== '' && Buffer.byteLength(line) < 1024 && !/[\0\ufffd]/.test(line)
+      ? new Secret(line)
+      : undefined;
+  },
+};
+
+/** The passphrase in the first line of a text; undefined where there is none. */
+export const parsePassphrase = (value: string): Secret | undefined =>
+  passphrase.parse(value) ?? undefined;
 
 const setting = <Value>(
   notation: Notation<Value>,
@@ -117,6 +188,26 @@ export const SETTINGS = {
   hostname: setting(hostNames, '', "more names and IP addresses of the server's certificate"),
   'crl.lifetime': setting(duration, '24h', 'from the issue of a revocation list to its nextUpdate'),
   'crl.refresh': setting(duration, '1h', 'how often a new revocation list is issued'),
+  'clientCa.certificates': setting(
+    optionalPath,
+    '',
+    "a site's own authorities, roots and intermediates, in PEM: client certificates come from them",
+  ),
+  'clientCa.crl': setting(listSources, '', 'where their revocation lists are read, one of each'),
+  'clientCa.crlCa': setting(
+    optionalPath,
+    '',
+    'the CA of the https servers that lists are fetched from, where it is no public one',
+  ),
+  'clientCa.refresh': setting(duration, '15m', 'how often those lists are read again'),
+  'clientCa.roles': setting(roleRules, '', 'who the bearers of such certificates are: rules'),
+  'server.certificate': setting(
+    optionalPath,
+    '',
+    "an existing certificate for the server, its chain after it, instead of one of aptkeep's own",
+  ),
+  'server.key': setting(optionalPath, '', 'its private key'),
+  'server.ca': setting(optionalPath, '', 'the CA of it that hosts and clients pin'),
   'tls.strictHandshake': setting(
     boolean,
     'false',
@@ -134,6 +225,41 @@ export const SETTINGS = {
     optionalAddress,
     '127.0.0.1:9464',
     'where /healthz, /readyz and /metrics are served in the clear',
+  ),
+  'keys.passphrase': {
+    ...setting(passphrase, '', 'the passphrase of the keys in certs/, from the environment alone'),
+    secret: true,
+  },
+  'keys.passphraseFile': setting(
+    path,
+    '',
+    'a file whose first line is the passphrase of the keys in certs/; mode 0600 or 0400',
+  ),
+  'signer.clientCa': setting(
+    command,
+    '',
+    "signs what it is given on standard input with the client CA's key, which is then not in certs/",
+  ),
+  'signer.clientCaPublicKey': setting(
+    path,
+    '',
+    'with signer.clientCa: the public key, PEM; read by init',
+  ),
+  'signer.serverCa': setting(command, '', "the same for the server CA's key"),
+  'signer.serverCaPublicKey': setting(
+    path,
+    '',
+    'with signer.serverCa: the public key, PEM; read by init',
+  ),
+  'signer.openpgp': setting(
+    command,
+    '',
+    'signs a Release: called with --clearsign or --detach-sign, as gpg is',
+  ),
+  'signer.openpgpKeyring': setting(
+    path,
+    '',
+    'with signer.openpgp: the public keys that it signs with',
   ),
   'log.level': setting(
     choice<LogLevel>('debug', 'info', 'warn', 'error', 'silent'),

@@ -28,7 +28,9 @@ const FLOORS: Record<string, number> = {
   pki: 1,
   'config.ts': 2,
   'settings.ts': 1,
+  'command.ts': 1,
   'errors.ts': 0,
+  'secret.ts': 0,
   'log.ts': 0,
 };
 
@@ -47,9 +49,10 @@ const DOORS: Record<string, string[]> = {
   zod: ['operations', 'http'],
   pino: ['log.ts'],
   'node:sqlite': ['catalog'],
-  'node:https': ['http', 'cli'],
-  'node:http': ['http', 'cli'],
+  'node:https': ['http', 'cli', 'authority'],
+  'node:http': ['http', 'cli', 'authority'],
   'node:tls': ['http'],
+  'node:child_process': ['command.ts', 'cli'],
 };
 
 interface Source {

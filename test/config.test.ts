@@ -76,6 +76,27 @@ describe('precedence', () => {
   });
 });
 
+describe('a list in the file', () => {
+  it('may hold rules without quotation marks, which YAML takes for mappings', () => {
+    const file = [
+      'clientCa:',
+      '  crl: [a.crl, "http://x/b.crl"]',
+      '  roles:',
+      '    - host: O=Uni, CN=*.uni.example',
+      '    - uploader(stable, testing): CN=jenkins',
+      '    - "admin: CN=alice"',
+      '',
+    ].join('\n');
+    const { values } = load({ file });
+    expect(values['clientCa.crl']).toEqual(['a.crl', 'http://x/b.crl']);
+    expect(values['clientCa.roles'].split('\n')).toEqual([
+      'host: O=Uni, CN=*.uni.example',
+      'uploader(stable, testing): CN=jenkins',
+      'admin: CN=alice',
+    ]);
+  });
+});
+
 describe('a value', () => {
   it.each<[SettingKey, string, unknown]>([
     ['listen', '127.0.0.1:8443', { host: '127.0.0.1', port: 8443 }],
@@ -216,7 +237,9 @@ describe('the environment', () => {
   it('has a name for every key', () => {
     for (const { key, fallback } of describeSettings()) {
       for (const name of environmentNames(key)) {
-        const config = load({ environment: { [name]: fallback } });
+        // A secret that is set to nothing is refused.
+        const value = key === 'keys.passphrase' ? 'word' : fallback;
+        const config = load({ environment: { [name]: value } });
         expect(config.origins[key]).toBe(`environment ${name}`);
         expect(config.warnings).toEqual([]);
       }

@@ -1,9 +1,11 @@
 /** The first day: two self-signed CAs that share nothing, in an empty certs/ folder. Floor 3. */
 import { randomBytes } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
-import { createAuthority } from '../pki/certificate.ts';
-import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
+import { createAuthorityWith } from '../pki/certificate.ts';
 import { createSerial } from '../pki/serial.ts';
+import type { AuthorityKey } from '../pki/signer.ts';
+import { prepareAuthorityKey } from './authority-keys.ts';
+import { type AuthorityKind, filesOf } from './exchange.ts';
 import type { CertsFile, CertsFolder } from './files.ts';
 import { AUTHORITY_DAYS, addDays, BACKDATE_MS } from './profiles.ts';
 
@@ -22,22 +24,35 @@ export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
   }
 }
 
-/** Make the client CA and the server CA; the generation in their names tells a later pair apart. */
+/** The certificate of a new authority; the generation in its name tells it from the one before. */
+export function certifyAuthority(
+  key: AuthorityKey,
+  kind: AuthorityKind,
+  generation: number,
+  organisation: string,
+  now: number,
+): Promise<string> {
+  return createAuthorityWith(
+    key,
+    // Cut before the kind: the two CAs must never share a name.
+    {
+      commonName: `${organisation.slice(0, 44)} ${kind} CA ${generation}`,
+      organization: organisation,
+    },
+    createSerial(randomBytes(16)),
+    { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
+  );
+}
+
+/** Make the client CA and the server CA. */
 export async function createAuthorities(
   certs: CertsFolder,
   organisation: string,
   now: number,
 ): Promise<void> {
   for (const kind of ['client', 'server'] as const) {
-    const key = generatePrivateKey();
-    const pem = createAuthority(
-      key,
-      // Cut before the kind: the two CAs must never share a name.
-      { commonName: `${organisation.slice(0, 48)} ${kind} CA 1`, organization: organisation },
-      createSerial(randomBytes(16)),
-      { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(addDays(now, AUTHORITY_DAYS)) },
-    );
-    await certs.write(`${kind}-ca.key`, encodePrivateKey(key));
-    await certs.write(`${kind}-ca.crt`, pem);
+    const key = await prepareAuthorityKey(certs, kind);
+    const pem = await certifyAuthority(key, kind, 1, organisation, now);
+    await certs.write(filesOf(kind, 'current').certificate, pem);
   }
 }

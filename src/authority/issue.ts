@@ -10,7 +10,7 @@ import { RefusalError } from '../errors.ts';
 import { issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { readRequest } from '../pki/csr.ts';
 import { createSerial } from '../pki/serial.ts';
-import type { Authority } from './authority.ts';
+import { type Authority, issuingAuthority } from './authority.ts';
 import {
   addDays,
   BACKDATE_MS,
@@ -22,13 +22,14 @@ import {
   type Role,
 } from './profiles.ts';
 
-/** `days` from now; `suites` limits an uploader, null or absent for all. */
+/** `days` from now; `suites` and `packages` limit an uploader, null or absent for all. */
 export interface IssueRequest {
   name: string;
   role: IssuableRole;
   csr: string;
   days?: number | undefined;
   suites?: readonly string[] | null | undefined;
+  packages?: readonly string[] | null | undefined;
   issuedBy: string;
 }
 
@@ -53,7 +54,8 @@ export async function signClientCertificate(
 ): Promise<CertificateRow> {
   const { publicKey } = readRequest(csr);
   const now = authority.now();
-  const pem = await issueCertificate(authority.signer, {
+  const { signer, facts: issuer } = issuingAuthority(authority);
+  const pem = await issueCertificate(signer, {
     publicKey,
     subject: { commonName: checkName(name), organizationalUnit: role },
     serial: createSerial(randomBytes(16)),
@@ -67,6 +69,7 @@ export async function signClientCertificate(
     name,
     role,
     suites: null,
+    packages: null,
     not_before: facts.notBefore.toISOString(),
     not_after: facts.notAfter.toISOString(),
     fingerprint: facts.fingerprint,
@@ -77,6 +80,7 @@ export async function signClientCertificate(
     revocation_reason: null,
     replaces: null,
     superseded_at: null,
+    authority: issuer.fingerprint,
   };
 }
 
@@ -110,7 +114,7 @@ export async function issueClientCertificate(
   authority: Authority,
   request: IssueRequest,
 ): Promise<CertificateRow> {
-  const { role, csr, issuedBy, suites } = request;
+  const { role, csr, issuedBy, suites, packages } = request;
   const name = checkName(request.name);
   const days = request.days ?? ROLE_DAYS[role];
   if (!Number.isInteger(days) || days < 1 || days > MAX_CERTIFICATE_DAYS) {
@@ -121,7 +125,11 @@ export async function issueClientCertificate(
   }
   const until = addDays(authority.now(), days);
   const signed = await signClientCertificate(authority, { name, role, csr, until, issuedBy });
-  const row = { ...signed, suites: suites ? JSON.stringify(suites) : null };
+  const limits = {
+    suites: suites ? JSON.stringify(suites) : null,
+    packages: packages ? JSON.stringify(packages) : null,
+  };
+  const row = { ...signed, ...limits };
   await authority.catalog.transaction((sql) => recordCertificate(sql, row));
   authority.trust.remember(row);
   return row;

@@ -37,8 +37,10 @@ export interface Identity {
   name: string;
   role: Role;
   serial: string;
-  /** The suites an uploader may add to; null for all. */
+  /** The suites an uploader may add to and read; null for all. */
   suites: readonly string[] | null;
+  /** Patterns of the package names an uploader may add; null for all. */
+  packages: readonly string[] | null;
 }
 
 /** Whole days after `from`, in milliseconds since the epoch. */

@@ -22,11 +22,15 @@ import {
 
 /**
  * When the bearer of a certificate is to renew it, in milliseconds since the epoch: at two thirds
- * of its life; now, where it is renewed already and the bearer is left with the old one. The one
- * place that decides this.
+ * of its life; now, where it is renewed already and the bearer is left with the old one, or where
+ * the authority that issued it is being rotated. The one place that decides this.
  */
-export function chooseRenewal(row: CertificateRow, now: number): number {
-  if (row.superseded_at !== null) return now;
+export function chooseRenewal(
+  row: CertificateRow,
+  now: number,
+  { issuers }: Pick<Authority, 'issuers'>,
+): number {
+  if (row.superseded_at !== null || row.authority !== issuers[0]?.facts.fingerprint) return now;
   const [from, until] = [Date.parse(row.not_before), Date.parse(row.not_after)];
   return Math.floor(from + ((until - from) * 2) / 3);
 }
@@ -67,10 +71,19 @@ export async function renewCertificate(
     }
     await markSuperseded(sql, serial, from);
     // Limits that the record has are kept, whatever they are.
-    const { serial: next, pem, fingerprint, not_before, not_after, issued_at } = signed;
+    const { serial: next, pem, fingerprint, authority: issuer } = signed;
+    const { not_before, not_after, issued_at } = signed;
     const dates = { not_before, not_after, issued_at, issued_by: issuedBy };
     const unmarked = { revoked_at: null, revocation_reason: null, superseded_at: null };
-    const made = { ...current, serial: next, pem, fingerprint, ...dates, ...unmarked };
+    const made = {
+      ...current,
+      serial: next,
+      pem,
+      fingerprint,
+      authority: issuer,
+      ...dates,
+      ...unmarked,
+    };
     const renewed: CertificateRow = { ...made, replaces: serial };
     await recordCertificate(sql, renewed);
     return renewed;

@@ -56,7 +56,7 @@ async function withReplacements(
  * Revoke every certificate of a name, or the one of a serial with what was issued by renewing it,
  * and publish the list that says so.
  * Repeating it changes no date and no reason, and issues the list again.
- * @throws RefusalError CERTIFICATE_UNKNOWN
+ * @throws RefusalError CERTIFICATE_UNKNOWN, SIGNER_FAILED
  */
 export async function revokeCertificates(
   authority: Authority,
@@ -66,13 +66,20 @@ export async function revokeCertificates(
   const { catalog } = authority;
   // What is no certificate is refused at once, not when the lists before this one are issued.
   await selectCertificates(catalog, nameOrSerial);
-  await issueNextCrl(authority, async (sql) => {
+  const mark = async (sql: SqlExecutor): Promise<void> => {
     const at = new Date(authority.now()).toISOString();
     // Selected once more: a certificate issued for the name meanwhile is meant as well.
     const selected = await selectCertificates(sql, nameOrSerial);
     for (const row of await withReplacements(sql, selected)) {
       await markRevoked(sql, row.serial, at, reason);
     }
+  };
+  await issueNextCrl(authority, mark).catch((error: unknown) => {
+    if (!(error instanceof RefusalError) || error.code !== 'SIGNER_FAILED') throw error;
+    throw new RefusalError(
+      'SIGNER_FAILED',
+      `revoked, and refused by this server from now on, but no revocation list says so until its signer answers: ${error.message}`,
+    );
   });
   return withReplacements(catalog, await selectCertificates(catalog, nameOrSerial));
 }

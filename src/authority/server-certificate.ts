@@ -1,27 +1,54 @@
 /** The server's own certificate: from the server CA, renewed by itself from two thirds of its life. Floor 3. */
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type CertificateFacts, issueCertificate, readCertificate } from '../pki/certificate.ts';
 import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { createSerial } from '../pki/serial.ts';
-import { createSigner } from '../pki/signer.ts';
+import { isIssuedBy } from '../pki/verify.ts';
+import { openSigner } from './authority-keys.ts';
+import { filesOf, isRotating, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
+import { readPrivateKey, writePrivateKey } from './keys.ts';
 import { addDays, BACKDATE_MS, SERVER_CERTIFICATE_DAYS } from './profiles.ts';
+import type { SiteCertificate } from './site-certificate.ts';
+
+/** Our own certificate in certs/, unless the site brings one. */
+export interface ServerIdentity {
+  certs: CertsFolder;
+  server: SiteCertificate | undefined;
+}
+
+/** What the listener shows: PEM. */
+export async function readServerCredentials({
+  certs,
+  server,
+}: ServerIdentity): Promise<{ certificate: string; key: string }> {
+  if (server) return server.current;
+  const key = encodePrivateKey(await readPrivateKey(certs, 'server.key'));
+  return { key, certificate: await certs.readText('server.crt') };
+}
+
+/** The CAs that clients pin, as one PEM text: two while ours is rotated. */
+export async function readServerCa({ certs, server }: ServerIdentity): Promise<string> {
+  if (server) return server.current.ca;
+  const current = await certs.readText(filesOf('server', 'current').certificate);
+  if (!(await isRotating(certs, 'server'))) return current;
+  return current + (await certs.readText(filesOf('server', 'overlap').certificate));
+}
 
 /**
  * Issue a server certificate with a new key for these names and put both into certs/.
  * @param names DNS names and IP addresses; the first is the CN.
+ * @param place of the server CA that issues it: the one beside only to end a rotation.
  */
 export async function issueServerCertificate(
   certs: CertsFolder,
   names: readonly string[],
   now: number,
+  place: Place = 'current',
 ): Promise<void> {
   const key = generatePrivateKey();
-  const signer = createSigner(
-    await certs.readText('server-ca.crt'),
-    createPrivateKey(await certs.readText('server-ca.key')),
-  );
+  const signer = await openSigner(certs, 'server', place);
   const pem = await issueCertificate(signer, {
     publicKey: createPublicKey(key),
     subject: { commonName: (names[0] ?? 'localhost').slice(0, 64) },
@@ -31,7 +58,7 @@ export async function issueServerCertificate(
     profile: { kind: 'server', names: [...names] },
   });
   // The certificate names the key: a crash between the two is seen at start, and both made again.
-  await certs.write('server.key', encodePrivateKey(key));
+  await writePrivateKey(certs, 'server.key', key);
   await certs.write('server.crt', pem);
 }
 
@@ -51,8 +78,12 @@ export async function findServerCertificateFault(
     return { why: 'missing', serves: false };
   }
   const facts = readCertificate(await certs.readText('server.crt'));
-  const key = createPublicKey(createPrivateKey(await certs.readText('server.key')));
+  const key = createPublicKey(await readPrivateKey(certs, 'server.key'));
   if (!key.equals(facts.publicKey)) return { why: 'made for another key', serves: false };
+  const issuer = filesOf('server', 'current').certificate;
+  if (!isIssuedBy(facts, readCertificate(await certs.readText(issuer)))) {
+    return { why: 'of another server CA', serves: false };
+  }
   const serves = now < facts.notAfter.getTime();
   const lacking = names.find((name) => !coversName(facts, name));
   if (lacking !== undefined) return { why: `without the name ${lacking}`, serves };

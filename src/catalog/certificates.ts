@@ -1,12 +1,13 @@
 /** Questions about certificates, one function each. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** One issued certificate; times are ISO-8601 UTC, `suites` a JSON array or null for all. */
+/** One issued certificate; times are ISO-8601 UTC, `suites`, `packages` JSON or null for all. */
 export interface CertificateRow {
   serial: string;
   name: string;
   role: string;
   suites: string | null;
+  packages: string | null;
   not_before: string;
   not_after: string;
   fingerprint: string;
@@ -15,6 +16,8 @@ export interface CertificateRow {
   issued_by: string;
   revoked_at: string | null;
   revocation_reason: string | null;
+  /** The SHA-256 fingerprint of the authority that issued it. */
+  authority: string;
   /** The serial of the certificate with which this one was asked for; null for one issued anew. */
   replaces: string | null;
   /** From when on the next revocation list names it, because it was renewed; null for never. */
@@ -24,8 +27,9 @@ export interface CertificateRow {
 export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): Promise<void> {
   await sql.run(
     `INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-       issued_at, issued_by, revoked_at, revocation_reason, replaces, superseded_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+       issued_at, issued_by, revoked_at, revocation_reason, authority, packages, replaces,
+       superseded_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
     row.serial,
     row.name,
     row.role,
@@ -38,6 +42,8 @@ export async function insertCertificate(sql: SqlExecutor, row: CertificateRow): 
     row.issued_by,
     row.revoked_at,
     row.revocation_reason,
+    row.authority,
+    row.packages,
     row.replaces,
     row.superseded_at,
   );
@@ -73,6 +79,52 @@ export async function markRevoked(
     reason,
   );
   return changed > 0;
+}
+
+/** Revokes every certificate of an authority; resolves with the serials that were not before. */
+export async function revokeAllOf(
+  sql: SqlExecutor,
+  authority: string,
+  revokedAt: string,
+  reason: string,
+): Promise<string[]> {
+  const rows = await sql.all<{ serial: string }>(
+    'SELECT serial FROM certificate WHERE authority = $1 AND revoked_at IS NULL',
+    authority,
+  );
+  await sql.run(
+    `UPDATE certificate SET revoked_at = $2, revocation_reason = $3
+     WHERE authority = $1 AND revoked_at IS NULL`,
+    authority,
+    revokedAt,
+    reason,
+  );
+  return rows.map((row) => row.serial);
+}
+
+/** Of the newest valid certificate of each name the one that ends first. */
+export function findNextToExpire(
+  sql: SqlExecutor,
+  now: string,
+): Promise<Pick<CertificateRow, 'name' | 'role' | 'not_before' | 'not_after'> | undefined> {
+  return sql.get(
+    `SELECT name, role, max(not_before) AS not_before, max(not_after) AS not_after
+     FROM certificate WHERE revoked_at IS NULL AND not_after > $1 AND role <> 'enrolment'
+     GROUP BY name, role ORDER BY 4, 1 LIMIT 1`,
+    now,
+  );
+}
+
+/** Who holds a valid certificate, and of which authority. */
+export function listHolders(
+  sql: SqlExecutor,
+  now: string,
+): Promise<Pick<CertificateRow, 'name' | 'role' | 'authority'>[]> {
+  return sql.all(
+    `SELECT DISTINCT name, role, authority FROM certificate
+     WHERE revoked_at IS NULL AND not_after > $1 AND role <> 'enrolment' ORDER BY name`,
+    now,
+  );
 }
 
 /** Those that were asked for with the certificate of that serial, oldest first. */
@@ -119,14 +171,22 @@ export async function revokeSuperseded(sql: SqlExecutor, now: string): Promise<v
   );
 }
 
-/** The revoked that a list must still name: those whose own life ended after `lapsedAfter`. */
+/** Gives the certificates that name no authority to this one. */
+export async function adoptCertificates(sql: SqlExecutor, authority: string): Promise<void> {
+  await sql.run("UPDATE certificate SET authority = $1 WHERE authority = ''", authority);
+}
+
+/** What an authority's list must name: the revoked whose own life ended after `lapsedAfter`. */
 export function listRevoked(
   sql: SqlExecutor,
+  authority: string,
   lapsedAfter: string,
 ): Promise<{ serial: string; revoked_at: string; revocation_reason: string }[]> {
   return sql.all(
     `SELECT serial, revoked_at, revocation_reason FROM certificate
-     WHERE revoked_at IS NOT NULL AND not_after > $1 ORDER BY revoked_at, serial`,
+     WHERE revoked_at IS NOT NULL AND authority = $1 AND not_after > $2
+     ORDER BY revoked_at, serial`,
+    authority,
     lapsedAfter,
   );
 }

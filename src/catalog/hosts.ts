@@ -55,6 +55,11 @@ export async function recordReport(
 }
 
 /** Resolves with whether there was one. */
+export async function moveHost(sql: SqlExecutor, name: string, group: string): Promise<boolean> {
+  return (await sql.run('UPDATE host SET group_name = $2 WHERE name = $1', name, group)) > 0;
+}
+
+/** Resolves with whether there was one. */
 export async function deleteHost(sql: SqlExecutor, name: string): Promise<boolean> {
   return (await sql.run('DELETE FROM host WHERE name = $1', name)) > 0;
 }

@@ -4,13 +4,22 @@
  * Source of truth: migrations/, in the dialect of the port (sql.ts). Floor 2.
  */
 import { FIRST_STATEMENTS } from './migrations/0001-first.ts';
+import { AUDIT_HASH_STEPS } from './migrations/0002-audit-hash.ts';
+import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
-import type { Catalog } from './sql.ts';
+import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
+import type { Catalog, SqlExecutor } from './sql.ts';
 
-/** The statements of migration 1, 2, ... in order. */
-const MIGRATIONS: readonly (readonly string[])[] = [
+/** A statement, or what one statement cannot say; run in the migration's own transaction. */
+export type MigrationStep = string | ((sql: SqlExecutor) => Promise<void>);
+
+/** The steps of migration 1, 2, ... in order. */
+const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   FIRST_STATEMENTS,
-  ENROLMENT_STATEMENTS, // 4
+  AUDIT_HASH_STEPS,
+  GROUP_STATEMENTS,
+  ENROLMENT_STATEMENTS,
+  GENERATION_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (
@@ -30,7 +39,7 @@ export async function migrate(catalog: Catalog, now: Date): Promise<void> {
 /** As `migrate`, with the migrations given. */
 export async function applyMigrations(
   catalog: Catalog,
-  migrations: readonly (readonly string[])[],
+  migrations: readonly (readonly MigrationStep[])[],
   now: Date,
 ): Promise<void> {
   // Several nodes may start at once on one PostgreSQL.
@@ -45,10 +54,10 @@ export async function applyMigrations(
         `the catalog was written by a newer aptkeep (its schema is ${current}, this program knows ${migrations.length}): run that version, or restore a backup`,
       );
     }
-    for (const [index, statements] of migrations.entries()) {
+    for (const [index, steps] of migrations.entries()) {
       if (index < current) continue;
       await catalog.transaction(async (sql) => {
-        for (const statement of statements) await sql.run(statement);
+        for (const step of steps) await (typeof step === 'string' ? sql.run(step) : step(sql));
         const at = now.toISOString();
         await sql.run('insert into migration (number, applied_at) values ($1, $2)', index + 1, at);
       });

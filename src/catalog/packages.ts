@@ -140,6 +140,16 @@ export function findListedPackages(sql: SqlExecutor, name: string): Promise<List
   return sql.all(`${LISTED} AND p.name = $1 ORDER BY p.version, p.architecture, l.suite`, name);
 }
 
+/** The suites that list a file of the pool or ever did, as long as that is written down. */
+export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Promise<string[]> {
+  const rows = await sql.all<{ suite: string }>(
+    `SELECT DISTINCT l.suite FROM package p JOIN listing l ON l.package_id = p.id
+     WHERE p.filename = $1 ORDER BY l.suite`,
+    filename,
+  );
+  return rows.map((row) => row.suite);
+}
+
 export async function countPackages(sql: SqlExecutor, suite: string): Promise<number> {
   const row = await sql.get<{ count: number }>(
     'SELECT count(*) AS count FROM listing WHERE suite = $1 AND removed_in IS NULL',

@@ -1,7 +1,7 @@
 /** Facts of the whole repository that have no row of their own, by name. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-export type SettingName = 'initialised' | 'organisation' | 'host_names';
+export type SettingName = 'initialised' | 'organisation' | 'host_names' | 'keyring_edition';
 
 export async function readSetting(
   sql: SqlExecutor,

@@ -11,6 +11,7 @@ import { encodePrivateKey, generatePrivateKey } from '../pki/key.ts';
 import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
 import { type NewFile, reserveFiles } from './new-files.ts';
 import type { Performer } from './performer.ts';
+import { generatePassword, packBundle, readPasswordFile, rehearseBundle } from './pkcs12.ts';
 import { RENEW } from './renew.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
@@ -22,6 +23,9 @@ interface IssueOptions {
   csr?: string;
   days?: number;
   suites?: string[];
+  packages?: string[];
+  p12?: boolean;
+  p12PasswordFile?: string;
   force?: boolean;
 }
 
@@ -33,7 +37,7 @@ export async function readTextFile(path: string): Promise<string> {
   }
 }
 
-/** What is written: NAME.crt, ca.crt, and NAME.key unless the key is another's. */
+/** What is written: NAME.crt, ca.crt, NAME.key unless the key is another's, NAME.p12 if asked for. */
 function listNewFiles(name: string, options: IssueOptions): NewFile[] {
   // Its certificate would stand where the CA's has to.
   if (name === 'ca') throw new RefusalError('INPUT_INVALID', 'the name "ca" is kept for ca.crt');
@@ -43,11 +47,26 @@ function listNewFiles(name: string, options: IssueOptions): NewFile[] {
     { path: path(`${name}.crt`), mode: 0o644, mustBeNew },
     { path: path('ca.crt'), mode: 0o644, mustBeNew: false },
     ...(options.csr === undefined ? [{ path: path(`${name}.key`), mode: 0o600, mustBeNew }] : []),
+    ...(options.p12 ? [{ path: path(`${name}.p12`), mode: 0o600, mustBeNew }] : []),
   ];
 }
 
+/** A bundle holds a private key, so there is none for the key of a request. */
+function checkIssueOptions(options: IssueOptions): void {
+  if (options.p12 && options.csr !== undefined) {
+    throw new RefusalError('USAGE_INVALID', '--p12 needs the private key, which --csr keeps away');
+  }
+  if (options.p12PasswordFile !== undefined && !options.p12) {
+    throw new RefusalError('USAGE_INVALID', '--p12-password-file is for --p12');
+  }
+}
+
+async function choosePassword({ p12PasswordFile }: IssueOptions): Promise<string> {
+  return p12PasswordFile === undefined ? generatePassword() : readPasswordFile(p12PasswordFile);
+}
+
 async function issue(performer: Performer, name: string, options: IssueOptions): Promise<Shown> {
-  const { role, days, suites } = options;
+  const { role, days, suites, packages } = options;
   checkName(name);
   const key = generatePrivateKey();
   const csr =
@@ -55,28 +74,47 @@ async function issue(performer: Performer, name: string, options: IssueOptions):
       ? createRequest(key, { commonName: 'request' })
       : await readTextFile(options.csr);
   const files = listNewFiles(name, options);
+  const bundle = options.p12
+    ? { friendlyName: `${name} (aptkeep)`, key, password: await choosePassword(options) }
+    : undefined;
+  if (bundle) await rehearseBundle(bundle);
   const reserved = await reserveFiles(options.out, files);
   try {
     const issued = await performer.perform('certificate.issue', {
       ...{ name, role, csr },
       ...(days === undefined ? {} : { days }),
       ...(suites === undefined ? {} : { suites }),
+      ...(packages === undefined ? {} : { packages }),
     });
-    await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key)]);
+    const certificates = `${issued.pem}${issued.issuer}`;
+    const packed = bundle ? [await packBundle({ ...bundle, certificates })] : [];
+    await reserved.fill([issued.pem, issued.ca, encodePrivateKey(key), ...packed]);
     const written = files.map((file) => file.path);
+    // Said once; one that came from a file is known already.
+    const password = options.p12PasswordFile === undefined ? bundle?.password : undefined;
     return {
-      json: { ...issued, files: written },
+      json: { ...issued, files: written, ...(password === undefined ? {} : { password }) },
       text: renderPairs([
         ['certificate', `${issued.role} ${issued.name}`],
         ['serial', issued.serial],
         ['valid until', formatTime(issued.notAfter)],
         ...written.map((file): [string, string] => ['written', file]),
+        ...(password === undefined ? [] : [['password', password] as const]),
       ]),
     };
   } catch (error) {
     await reserved.abandon();
     throw error;
   }
+}
+
+/** A role and the suites and package names that it is limited to. */
+function nameRole({ role, suites, packages }: Certificate): string {
+  const limits = [
+    ...(suites ? [suites.join(', ')] : []),
+    ...(packages ? [packages.join(', ')] : []),
+  ];
+  return limits.length > 0 ? `${role} (${limits.join('; ')})` : role;
 }
 
 function describeStatus({ status, reason, supersededAt }: Certificate): string {
@@ -89,7 +127,7 @@ function renderCertificates(certificates: readonly Certificate[]): string {
     ['NAME', 'ROLE', 'STATUS', 'VALID UNTIL', 'SERIAL'],
     certificates.map((one) => [
       one.name,
-      one.suites ? `${one.role} (${one.suites.join(', ')})` : one.role,
+      nameRole(one),
       describeStatus(one),
       formatTime(one.notAfter),
       one.serial,
@@ -102,6 +140,7 @@ function describe(one: Certificate & { pem: string }): string {
     ['name', one.name],
     ['role', one.role],
     ['suites', one.suites?.join(', ') ?? 'all'],
+    ['packages', one.packages?.join(', ') ?? 'all'],
     ['status', one.status],
     ['serial', one.serial],
     ['valid from', formatTime(one.notBefore)],
@@ -134,7 +173,15 @@ export function addCertCommands(program: Command): void {
         .option('--csr <file>', 'certify the key of this PKCS#10 request instead of a new one')
         .option('--days <n>', 'how long it is valid', parseCount)
         .option('--suites <names>', 'limit an uploader to these suites', collectWords)
+        .option(
+          '--packages <names>',
+          "limit an uploader to these package names; 'lu-moodle-*' is all that begin so",
+          collectWords,
+        )
+        .option('--p12', 'write NAME.p12 too, for a browser; its password is printed once')
+        .option('--p12-password-file <file>', 'with --p12: the password is the first line of it')
         .option('--force', 'replace files that exist'),
+    check: (options) => checkIssueOptions(options as unknown as IssueOptions),
     run: (performer, options, [name]) =>
       issue(performer, String(name), options as unknown as IssueOptions),
   });

@@ -98,6 +98,8 @@ export interface Leaf {
   check?: (options: LeafOptions, words: unknown[]) => void;
   /** `words` are the arguments in order; a variadic one arrives as an array. */
   run: (performer: Performer, options: LeafOptions, words: unknown[]) => Promise<Shown>;
+  /** What is shown in place of a failure, where that is an answer too. */
+  explain?: (error: unknown, options: LeafOptions) => Shown | undefined;
 }
 
 export function addTargetOptions(command: Command): Command {
@@ -132,7 +134,7 @@ function refuseEmptyWords(command: Command, words: readonly unknown[]): void {
 }
 
 /** Adds a command that works on a repository, here or over HTTP. */
-export function addLeaf(parent: Command, leaf: Leaf): void {
+export function addLeaf(parent: Command, leaf: Leaf): Command {
   const command = parent.command(leaf.usage).description(leaf.summary);
   leaf.options?.(command);
   addExample(addTargetOptions(command), leaf.example);
@@ -144,11 +146,36 @@ export function addLeaf(parent: Command, leaf: Leaf): void {
     }
     const words = given.slice(0, -2);
     leaf.check?.(options, words);
-    const performer = await openTarget(options);
     try {
-      print(await leaf.run(performer, options, words), options.json);
-    } finally {
-      await performer.close();
+      const performer = await openTarget(options);
+      try {
+        print(await leaf.run(performer, options, words), options.json);
+      } finally {
+        await performer.close();
+      }
+    } catch (error) {
+      const shown = leaf.explain?.(error, options);
+      if (!shown) throw error;
+      print(shown, options.json);
+    }
+  });
+  return command;
+}
+
+/**
+ * Lets a command that does something of its own have verbs too: an option of theirs may stand
+ * before the verb as well, and what is none of theirs is refused there.
+ */
+export function allowVerbs(command: Command): void {
+  command.enablePositionalOptions().hook('preSubcommand', (_command, verb) => {
+    for (const option of command.options) {
+      const name = option.attributeName();
+      if (command.getOptionValueSource(name) !== 'cli') continue;
+      if (!verb.options.some((one) => one.attributeName() === name)) {
+        const why = `${verb.name()} does not take ${option.long}`;
+        throw new RefusalError('USAGE_INVALID', why);
+      }
+      verb.setOptionValueWithSource(name, command.getOptionValue(name), 'cli');
     }
   });
 }

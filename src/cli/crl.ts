@@ -12,13 +12,35 @@ function showCrl(json: OutputOf<'crl.show'>): Shown {
     ['fresh', json.fresh ? 'yes' : 'no: nobody is let in'],
     ['revoked', String(json.entries.length)],
   ]);
+  const lists = renderTable(
+    ['AUTHORITY', 'NUMBER', 'NEXT UPDATE', 'REVOKED'],
+    json.lists.map((one) => [
+      one.authority,
+      one.number === 0 ? '-' : String(one.number),
+      formatTime(one.nextUpdate),
+      String(one.revoked),
+    ]),
+  );
+  const sources = renderTable(
+    ['SOURCE', 'READ', 'GIVES', 'FAULT'],
+    json.sources.map((one) => [
+      one.source,
+      one.readAt === null ? 'never' : formatTime(one.readAt),
+      one.authorities.join(', ') || '-',
+      one.fault ?? '-',
+    ]),
+  );
+  const several = json.lists.length > 1 || json.sources.length > 0;
+  const foreign = several ? `\n${lists}${json.sources.length > 0 ? `\n${sources}` : ''}` : '';
   const rows = json.entries.map((entry) => [
     entry.serial,
     formatTime(entry.revokedAt),
     entry.reason ?? 'unspecified',
+    ...(several ? [entry.authority] : []),
   ]);
-  const table = rows.length ? `\n${renderTable(['SERIAL', 'REVOKED', 'REASON'], rows)}` : '';
-  return { json, text: pairs + table };
+  const heads = ['SERIAL', 'REVOKED', 'REASON', ...(several ? ['AUTHORITY'] : [])];
+  const table = rows.length ? `\n${renderTable(heads, rows)}` : '';
+  return { json, text: pairs + foreign + table };
 }
 
 export function addCrlCommands(program: Command): void {
@@ -31,7 +53,8 @@ export function addCrlCommands(program: Command): void {
   });
   addLeaf(crl, {
     usage: 'refresh',
-    summary: 'issue the next list now; opens the door again when the last one ran out',
+    summary:
+      "issue the next list now, or read those of a site's own CA; opens the door when one ran out",
     example: 'aptkeep crl refresh',
     run: async (performer) => showCrl(await performer.perform('crl.refresh', {})),
   });

@@ -23,6 +23,7 @@ function showHost(json: OutputOf<'host.show'>): Shown {
 }
 
 interface AddOptions {
+  group?: string;
   again?: boolean;
   out?: string;
   json?: boolean;
@@ -30,8 +31,9 @@ interface AddOptions {
 
 /** The kit is what is printed, so that it can be redirected; people read the note beside it. */
 async function addHost(performer: Performer, name: string, options: AddOptions): Promise<Shown> {
-  const { again = false, out } = options;
-  const ask = () => performer.perform('host.add', { host: name, again });
+  const { again = false, group, out } = options;
+  const input = { host: name, again, ...(group === undefined ? {} : { group }) };
+  const ask = () => performer.perform('host.add', input);
   const file = out ?? 'kit.sh';
   const note = (json: OutputOf<'host.add'>): string =>
     `aptkeep: the kit of ${json.name} is good once, until ${formatTime(json.kitExpires)}, and holds a private key: bring it to ${json.name} and run \`sh ${basename(file)}\` there as root\n`;
@@ -62,9 +64,10 @@ export function addHostCommands(program: Command): void {
   addLeaf(host, {
     usage: 'add <name>',
     summary: 'record a host and print its kit: a script to run there, once, within the hour',
-    example: 'aptkeep host add moodle-web5 > kit.sh',
+    example: 'aptkeep host add moodle-web5 --group moodle > kit.sh',
     options: (command) =>
       command
+        .option('--group <name>', 'the group it is in (default: the group "default")')
         .option(
           '--again',
           'a new kit for a host that is there; kits that were not used become void',
@@ -72,6 +75,17 @@ export function addHostCommands(program: Command): void {
         .option('--out <file>', 'write the kit to this file (0600) instead of printing it'),
     run: (performer, options, [name]) =>
       addHost(performer, String(name), options as unknown as AddOptions),
+  });
+  addLeaf(host, {
+    usage: 'set <name>',
+    summary: 'put a host into another group',
+    example: 'aptkeep host set moodle-web5 --group moodle',
+    options: (command) =>
+      command.requiredOption('--group <name>', 'the group it is in from now on'),
+    run: async (performer, options, [name]) => {
+      const input = { host: String(name), group: String(options.group) };
+      return showHost(await performer.perform('host.set', input));
+    },
   });
   addLeaf(host, {
     usage: 'list',

@@ -13,6 +13,7 @@ export async function openLocally(config: Config): Promise<Performer> {
   const parts = await openParts(config, createLogger('warn'));
   const actor = createLocalActor();
   return {
+    isServer: false,
     perform: (name, input) => perform(parts, actor, name, input),
     async upload(path, { suite, component }, progress) {
       const file = await receiveFile(parts, openUpload(path, progress));

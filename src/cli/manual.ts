@@ -17,7 +17,10 @@ function escapeRoff(text: string): string {
 function renderCommand(command: Command, path: string): string[] {
   const visible = command.commands.filter((child) => child.name() !== 'help');
   const here = `${path} ${command.name()}`.trim();
-  if (visible.length > 0) return visible.flatMap((child) => renderCommand(child, here));
+  const verbs = visible.flatMap((child) => renderCommand(child, here));
+  // A noun does nothing of its own, and takes no option.
+  const isNoun = path === '' || command.options.length === 0;
+  if (verbs.length > 0 && isNoun) return verbs;
   const words = command.registeredArguments.map((one) =>
     one.required ? `<${one.name()}${one.variadic ? '...' : ''}>` : `[${one.name()}]`,
   );
@@ -31,6 +34,7 @@ function renderCommand(command: Command, path: string): string[] {
         `.B ${escapeRoff(option.flags)}`,
         escapeRoff(option.description),
       ]),
+    ...verbs,
   ];
 }
 

@@ -16,8 +16,8 @@ export interface NewFile {
 }
 
 export interface Reservation {
-  /** The texts, in the order of the files; all of them come into place. */
-  fill(texts: readonly string[]): Promise<void>;
+  /** The contents, in the order of the files; all of them come into place. */
+  fill(contents: readonly (string | Uint8Array)[]): Promise<void>;
   /** Leaves the folder as it was. */
   abandon(): Promise<void>;
 }
@@ -74,10 +74,10 @@ export async function reserveFiles(
   }
   return {
     abandon,
-    async fill(texts) {
+    async fill(contents) {
       try {
         for (const [position, aside] of asides.entries()) {
-          await writeFile(aside, texts[position] ?? '', { flag: 'r+', flush: true });
+          await writeFile(aside, contents[position] ?? '', { flag: 'r+', flush: true });
         }
         for (const [position, { path }] of files.entries()) {
           await rename(asides[position] ?? '', path);

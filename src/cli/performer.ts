@@ -13,6 +13,8 @@ export interface UploadPlace {
 export type Progress = (bytes: number) => void;
 
 export interface Performer {
+  /** Whether a server carries it out, and not this process on the directory itself. */
+  readonly isServer: boolean;
   perform<Name extends RoutedName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>;
   /** Hands over one file; `created` is false where exactly these bytes were there before. */
   upload(

@@ -2,10 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { systemCode } from '../errors.ts';
+import { addAuditCommands } from './audit.ts';
+import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
+import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
 import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
@@ -34,12 +37,15 @@ export function createProgram(): Command {
     .helpOption('--help', 'print help');
   addServeCommands(program);
   addStatusCommands(program);
+  addAuditCommands(program);
   addCertCommands(program);
+  addCaCommands(program);
   addCrlCommands(program);
   addSuiteCommands(program);
   addPackageCommands(program);
   addKeyCommands(program);
   addHostCommands(program);
+  addGroupCommands(program);
   addCompletionCommand(program);
   addManualCommand(program);
   program.addHelpText(

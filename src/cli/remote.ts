@@ -157,6 +157,7 @@ async function readAnswer(response: IncomingMessage): Promise<unknown> {
 
 function createPerformer(send: Send, close: () => void): Performer {
   return {
+    isServer: true,
     async perform(name, input) {
       const { method, path } = ROUTES[name];
       const values = input as Record<string, unknown>;

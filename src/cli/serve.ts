@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import type { Config } from '../config.ts';
 import type { Daemon } from '../daemon.ts';
 import { quoteShell } from '../fleet/apt-script.ts';
-import { createLogger } from '../log.ts';
+import { createLogger, type Logger } from '../log.ts';
 import type { SettingKey } from '../settings.ts';
 import {
   addExample,
@@ -91,22 +91,39 @@ async function suggestCommands(config: Config): Promise<string[]> {
   ].map(([what, command]) => `    # ${what}\n    ${command}\n`);
 }
 
+/** The authorities of client certificates, and the commands that make sense with them. */
+function describeAuthorities({ parts }: Daemon): [string, string][] {
+  return parts.authority.trust.authorities.map((one) => [
+    parts.authority.foreign ? `client CA ${one.subject.commonName}` : 'client CA',
+    `SHA256 ${inPairs(one.fingerprint)}`,
+  ]);
+}
+
 async function renderWelcome(daemon: Daemon): Promise<string> {
   const { parts } = daemon;
   const { readCertificate } = await import('../pki/certificate.ts');
   const { describeKey } = await import('../signing/key.ts');
-  const ca = readCertificate(await parts.authority.certs.readText('server-ca.crt'));
-  const clientCa = readCertificate(await parts.authority.certs.readText('client-ca.crt'));
-  const keys = await Promise.all(parts.repository.signingKeys.map(describeKey));
+  const { server, certs } = parts.authority;
+  const ca = server?.current.anchor ?? readCertificate(await certs.readText('server-ca.crt'));
+  const keys = await Promise.all(
+    parts.repository.signingKeys.map((key) => describeKey(key.publicKey)),
+  );
   const facts = renderPairs([
     ['url', parts.url],
     ['data', parts.config.data],
     ['server CA', `SHA256 ${inPairs(ca.fingerprint)}`],
-    ['client CA', `SHA256 ${inPairs(clientCa.fingerprint)}`],
+    ...describeAuthorities(daemon),
     ...keys.map((key) => ['signing key', key.fingerprint] as const),
   ]);
-  const next = await suggestCommands(parts.config);
+  const next = parts.authority.foreign ? [] : await suggestCommands(parts.config);
+  if (next.length === 0) return facts;
   return `${facts}\nNext, from another terminal in this folder:\n\n${next.join('\n')}\n`;
+}
+
+function reload(daemon: Daemon, log: Logger): void {
+  daemon
+    .reload()
+    .catch((error: unknown) => log.error({ event: 'reload failed', error: String(error) }));
 }
 
 /** Serves until a signal ends it. */
@@ -126,6 +143,9 @@ async function serve(options: ServeOptions): Promise<void> {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
+    const { foreign, server } = daemon.parts.authority;
+    // A terminal that hangs up ends the others, as ever.
+    if (foreign || server) process.on('SIGHUP', () => reload(daemon, log));
   });
   process.stdout.write(await renderWelcome(daemon));
   process.stdout.write(`aptkeep: ready ${daemon.parts.url}\n`);
@@ -172,7 +192,7 @@ export function addServeCommands(program: Command): void {
         origin: effective.origins[key],
       }));
       const json = { data: effective.data, settings: rows };
-      const table = rows.map((row) => [row.key, row.value, row.origin]);
+      const table = rows.map((row) => [row.key, row.value.replaceAll('\n', ' | '), row.origin]);
       print(
         {
           json,

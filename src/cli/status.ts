@@ -1,7 +1,9 @@
-/** `aptkeep status` and `aptkeep audit`. Floor 9. */
+/** `aptkeep status`. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, parseCount } from './command.ts';
+import { describeFollowers } from './ca.ts';
+import { renderCheck, renderUnknown } from './check.ts';
+import { addLeaf } from './command.ts';
 import { formatBytes, formatSpan, formatTime, paint, renderPairs, renderTable } from './table.ts';
 
 type Status = OutputOf<'status.show'>;
@@ -45,44 +47,28 @@ function renderStatus(status: Status): string {
       formatTime(suite.date),
     ]),
   );
-  return `${head}\n${clocks}\n${suites}`;
+  const rotations = status.rotations.map(
+    ({ what, followers, end }) => `${describeFollowers(what, followers, `end it with ${end}`)}\n`,
+  );
+  const notes = rotations.length > 0 ? `\n${rotations.join('')}` : '';
+  return `${head}\n${clocks}\n${suites}${notes}`;
 }
 
 export function addStatusCommands(program: Command): void {
   addLeaf(program, {
     usage: 'status',
     summary: 'health, clocks, suites and load on one screen',
-    example: 'aptkeep status',
-    run: async (performer) => {
+    example: 'aptkeep status --check',
+    options: (command) =>
+      command.option(
+        '--check',
+        'one line for a monitoring system, and its exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN',
+      ),
+    run: async (performer, options) => {
       const json = await performer.perform('status.show', {});
+      if (options.check) return renderCheck(json, performer.isServer);
       return { json, text: renderStatus(json) };
     },
-  });
-  addLeaf(program, {
-    usage: 'audit',
-    summary: 'who changed what, when and from where, newest first',
-    example: 'aptkeep audit --since 2026-11-01',
-    options: (command) =>
-      command
-        .option('--since <time>', 'from this ISO 8601 time on')
-        .option('--limit <n>', 'at most so many entries', parseCount),
-    run: async (performer, options) => {
-      const json = await performer.perform('audit.list', {
-        ...(options.since === undefined ? {} : { since: String(options.since) }),
-        ...(options.limit === undefined ? {} : { limit: Number(options.limit) }),
-      });
-      const rows = json.entries.map((entry) => [
-        formatTime(entry.at),
-        entry.actor,
-        entry.address ?? 'local',
-        entry.operation,
-        entry.outcome,
-        entry.detail || entry.subject,
-      ]);
-      return {
-        json,
-        text: renderTable(['TIME', 'WHO', 'FROM', 'OPERATION', 'OUTCOME', 'WHAT'], rows),
-      };
-    },
+    explain: (error, options) => (options.check ? renderUnknown(error) : undefined),
   });
 }

@@ -14,6 +14,32 @@ export function isPackageName(text: string): boolean {
   return /^[a-z0-9][a-z0-9+._-]*$/.test(text);
 }
 
+/** A package name in which `*` stands for any run of a name's characters. */
+export function isPackagePattern(text: string): boolean {
+  return /^[a-z0-9*][a-z0-9+._*-]*$/.test(text) && text.length <= MAX_FILE_NAME_BYTES;
+}
+
+/** In steps that grow with pattern times name at most, whatever the pattern is. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  let [at, from, star, taken] = [0, 0, -1, 0];
+  while (from < name.length) {
+    if (pattern[at] === '*') {
+      star = at;
+      taken = from;
+      at += 1;
+    } else if (pattern[at] === name[from]) {
+      at += 1;
+      from += 1;
+    } else if (star >= 0) {
+      // The last star takes one character more.
+      at = star + 1;
+      taken += 1;
+      from = taken;
+    } else return false;
+  }
+  return /^\**$/.test(pattern.slice(at));
+}
+
 /** Of a binary package: `all` or one architecture; no wildcard, not `source`. */
 export function isArchitectureName(text: string): boolean {
   return (

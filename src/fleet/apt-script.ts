@@ -41,6 +41,9 @@ function describePrivateRoot(root: string): string[] {
   ];
 }
 
+/** web.key -> web.crt. */
+const nameCertificateBeside = (key: string): string => `${key.replace(/\.key$/, '')}.crt`;
+
 /**
  * @param key where the script finds the host's private key; relative to the folder it is run in.
  * @param root '' for the host itself, or a directory that stands in for its root.
@@ -52,21 +55,27 @@ export function renderAptScript(
   root: string,
 ): string {
   const folders = [...new Set(files.map((file) => folderOf(file.path)))];
-  const secret = files.find((file) => file.content === null);
+  const present = files
+    .filter((file) => file.content === null)
+    .map((file) => ({ ...file, from: file.owner ? key : nameCertificateBeside(key) }));
   const lines = [
     '#!/bin/sh',
     `# The apt files of ${host}. Run it ${root ? 'here' : `as root on ${host}`}, in the folder that holds ${key}.`,
     'set -eu',
-    `test -r ${quoteShell(key)} || { echo ${quoteShell(`aptkeep: ${host}: the private key ${key} is not in this folder`)} >&2; exit 1; }`,
+    ...present.map(({ from, owner }) => {
+      const what = owner ? 'private key' : 'certificate';
+      const words = quoteShell(`aptkeep: ${host}: the ${what} ${from} is not in this folder`);
+      return `test -r ${quoteShell(from)} || { echo ${words} >&2; exit 1; }`;
+    }),
     `install -d -m 0755 ${folders.map(quoteShell).join(' ')}`,
     ...files.filter((file) => file.content !== null).map(renderWrite),
   ];
-  if (secret) {
-    const path = quoteShell(secret.path);
+  for (const file of present) {
+    const path = quoteShell(file.path);
     lines.push(
       `rm -f ${path}`,
-      `install -m ${secret.mode} -- ${quoteShell(key)} ${path}`,
-      `[ "$(id -u)" != 0 ] || chown ${secret.owner ?? 'root'} ${path}`,
+      `install -m ${file.mode} -- ${quoteShell(file.from)} ${path}`,
+      `[ "$(id -u)" != 0 ] || chown ${file.owner ?? 'root'} ${path}`,
     );
   }
   if (root) lines.push(...describePrivateRoot(root));

@@ -3,10 +3,13 @@
  * Floor 7.
  */
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import { exportCrls } from '../authority/crl.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
 import { exportKeyring } from '../signing/key.ts';
+import { listPublicKeys } from '../signing/signing-key.ts';
 import { createApiRouter } from './api.ts';
 import { answerHealth, HEALTH_TYPE } from './health.ts';
 import { sendRefusal } from './refusals.ts';
@@ -77,17 +80,11 @@ function mountPublicFiles(app: Express, parts: Parts): void {
         .set('Cache-Control', 'private, no-cache')
         .send(await read());
     });
-  const keyrings = () => repository.signingKeys.map(exportKeyring);
-  serve('/archive-keyring.gpg', 'application/pgp-keys', () =>
-    Buffer.concat(keyrings().map((keyring) => keyring.binary)),
-  );
-  serve('/archive-keyring.asc', 'text/plain', () =>
-    keyrings()
-      .map((k) => k.armored)
-      .join(''),
-  );
-  serve('/ca.crt', 'application/x-pem-file', () => authority.certs.readText('server-ca.crt'));
-  serve('/crl.pem', 'application/x-pem-file', () => authority.trust.crl?.pem ?? '');
+  const keyring = () => exportKeyring(listPublicKeys(repository.signingKeys));
+  serve('/archive-keyring.gpg', 'application/pgp-keys', () => keyring().binary);
+  serve('/archive-keyring.asc', 'text/plain', () => keyring().armored);
+  serve('/ca.crt', 'application/x-pem-file', () => readServerCa(authority));
+  serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }
 
 /** Health for every certificate, metrics for those who may read everything. */

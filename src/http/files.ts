@@ -1,12 +1,13 @@
 /**
  * The hot path: dists/ and pool/, decided on the raw URL before express sees the request. Names
- * come from the publication in force, whole; by-hash and pool keys are immutable. Floor 7.
+ * come from the publication in force, whole; by-hash and pool keys are immutable. What a client
+ * may read is asked first, so that neither a range nor a condition gets around it. Floor 7.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RefusalError, systemCode } from '../errors.ts';
-import type { Parts } from '../operations/operation.ts';
+import type { Actor, Parts } from '../operations/operation.ts';
 import type { LivePublication, PublishedFile } from '../repository/live.ts';
 import { readPublishedFile } from '../repository/mirror.ts';
 import type { ByteRange } from '../storage/storage.ts';
@@ -114,10 +115,15 @@ function servePublished(
 }
 
 /** dists/SUITE/…: names from the publication in force, by-hash from any that is kept. */
-async function findIndex(parts: Parts, segments: string[]): Promise<Resource | undefined> {
+async function findIndex(
+  parts: Parts,
+  actor: Actor,
+  segments: string[],
+): Promise<Resource | undefined> {
   const [suite = '', ...rest] = segments.slice(1);
   const publication = parts.repository.live.get(suite);
   if (!publication || rest.length === 0) return undefined;
+  await parts.readers.checkSuite(actor, suite);
   const path = rest.join('/');
   if (path === 'InRelease')
     return serveBytes(publication.inRelease, publication, 'text/plain; charset=utf-8');
@@ -137,14 +143,21 @@ async function findIndex(parts: Parts, segments: string[]): Promise<Resource | u
   return plain && servePublished(parts, publication, plain, true);
 }
 
-async function findResource(parts: Parts, url: string): Promise<Resource> {
+/** pool/…: for who may read a suite that lists it; what none ever listed is not there. */
+async function findPooled(
+  parts: Parts,
+  actor: Actor,
+  segments: string[],
+): Promise<Resource | undefined> {
+  const key = segments.join('/');
+  if (segments.length < 3 || !(await parts.readers.checkFile(actor, key))) return undefined;
+  return findStored(parts, key);
+}
+
+async function findResource(parts: Parts, actor: Actor, url: string): Promise<Resource> {
   const segments = decodePath(url);
-  const found =
-    segments[0] === 'dists'
-      ? await findIndex(parts, segments)
-      : segments.length > 2
-        ? await findStored(parts, segments.join('/'))
-        : undefined;
+  const find = segments[0] === 'dists' ? findIndex : findPooled;
+  const found = await find(parts, actor, segments);
   if (found) return found;
   throw new RefusalError('PATH_UNKNOWN', `there is no ${segments.join('/').slice(0, 200)}`);
 }
@@ -173,6 +186,7 @@ async function answer(
   parts: Parts,
   request: IncomingMessage,
   response: ServerResponse,
+  actor: Actor,
 ): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     throw new RefusalError(
@@ -180,7 +194,7 @@ async function answer(
       `${request.method}: GET and HEAD are allowed here`,
     );
   }
-  const resource = await findResource(parts, request.url ?? '');
+  const resource = await findResource(parts, actor, request.url ?? '');
   if (isUnchanged(request.headers, resource)) {
     const modified = new Date(resource.modified).toUTCString();
     response.writeHead(304, { 'Last-Modified': modified, ETag: resource.etag }).end();
@@ -210,9 +224,31 @@ async function answer(
   parts.activity.bytesSent += wanted ? wanted.end - wanted.start + 1 : resource.size;
 }
 
+/** Somebody tried a door that is not theirs: counted and written down. */
+function noteForbidden(parts: Parts, actor: Actor, url: string, refusal: RefusalError): void {
+  parts.activity.refusals += 1;
+  const { name, role, serial, address } = actor;
+  const { code, message } = refusal;
+  parts.log.info({
+    event: 'request.refused',
+    code,
+    name,
+    role,
+    serial,
+    address,
+    url,
+    why: message,
+  });
+}
+
 /** Answers a request whose URL `isFileUrl` accepted. */
-export function serveFile(parts: Parts, request: IncomingMessage, response: ServerResponse): void {
-  answer(parts, request, response).catch((error: unknown) => {
+export function serveFile(
+  parts: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  actor: Actor,
+): void {
+  answer(parts, request, response, actor).catch((error: unknown) => {
     if (response.headersSent || response.destroyed) {
       // The client hung up, or the file could not be read to its end: half an answer is cut.
       response.destroy();
@@ -220,10 +256,12 @@ export function serveFile(parts: Parts, request: IncomingMessage, response: Serv
     }
     const gone = systemCode(error) === 'ENOENT';
     const refusal = gone ? new RefusalError('PATH_UNKNOWN', 'the file is gone') : error;
+    const code = refusal instanceof RefusalError ? refusal.code : undefined;
+    if (code === 'SUITE_FORBIDDEN' || code === 'ROLE_FORBIDDEN') {
+      noteForbidden(parts, actor, request.url ?? '', refusal as RefusalError);
+    }
     const headers: Record<string, string> =
-      refusal instanceof RefusalError && refusal.code === 'METHOD_NOT_ALLOWED'
-        ? { Allow: 'GET, HEAD' }
-        : {};
+      code === 'METHOD_NOT_ALLOWED' ? { Allow: 'GET, HEAD' } : {};
     sendRefusal(response, refusal, parts.log, headers);
   });
 }

@@ -3,8 +3,10 @@
  * nothing else there. Source: the Prometheus text exposition format. Floor 7.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { nameAuthority } from '../authority/foreign-lists.ts';
+import type { CurrentCrl } from '../authority/trust.ts';
+import { readClocks } from '../operations/clocks.ts';
 import type { Parts } from '../operations/operation.ts';
-import { readClocks } from '../operations/status.ts';
 
 const quote = (label: string): string =>
   label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
@@ -17,6 +19,17 @@ function metric(
 ): string {
   const lines = samples.map(([labels, value]) => `aptkeep_${name}${labels} ${value}`);
   return [`# HELP aptkeep_${name} ${help}`, `# TYPE aptkeep_${name} ${type}`, ...lines].join('\n');
+}
+
+/** One sample, or one for each of a site's own authorities. */
+function sampleLists(parts: Parts, read: (list: CurrentCrl) => number): [string, number][] {
+  const { trust, foreign } = parts.authority;
+  const [first] = trust.crls;
+  if (!foreign) return [['', first ? read(first) : 0]];
+  return trust.authorities.flatMap((authority): [string, number][] => {
+    const list = trust.listOf(authority.fingerprint);
+    return list ? [[`{authority="${quote(nameAuthority(authority))}"}`, read(list)]] : [];
+  });
 }
 
 /** Every number an operator may want an alarm on. */
@@ -44,13 +57,13 @@ export async function renderMetrics(parts: Parts): Promise<string> {
       'crl_number',
       'counter',
       'Number of the revocation list in force.',
-      one(authority.trust.crl?.number ?? 0),
+      sampleLists(parts, (list) => list.number),
     ),
     metric(
       'crl_entries',
       'gauge',
       'Certificates it names.',
-      one(authority.trust.crl?.serials.size ?? 0),
+      sampleLists(parts, (list) => list.serials.size),
     ),
     metric(
       'publication_number',

@@ -7,7 +7,7 @@ import type { Fault, PresentedCertificate, Trust } from '../authority/trust.ts';
 import { type RefusalCode, RefusalError } from '../errors.ts';
 import type { Actor } from '../operations/operation.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { findFault } from '../pki/verify.ts';
+import { findIssuer } from '../pki/verify.ts';
 
 /** What OpenSSL may hold against a certificate that is ours all the same. */
 const JUDGED_PER_REQUEST = new Set([
@@ -28,6 +28,8 @@ const FAULT_CODES: Readonly<Record<Fault, RefusalCode>> = {
 /** A connection's certificate; `commonName` is for the log and the refusal only. */
 export interface Presented extends PresentedCertificate {
   commonName: string;
+  /** OpenSSL held something against it; what else it may have found, it did not say. */
+  doubted: boolean;
 }
 
 /**
@@ -41,8 +43,8 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     const fault = String(socket.authorizationError ?? 'not authorized');
     if (!JUDGED_PER_REQUEST.has(fault)) return fault;
   }
-  const fault = findFault(raw, trust.authorities);
-  if (fault !== undefined) return fault;
+  const issuer = findIssuer(raw, trust.authorities);
+  if (typeof issuer === 'string') return issuer;
   const facts = readCertificate(raw);
   return {
     serial: facts.serial,
@@ -50,25 +52,54 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     notBefore: facts.notBefore.getTime(),
     notAfter: facts.notAfter.getTime(),
     commonName: facts.subject.commonName,
+    authority: issuer.fingerprint,
+    recognised: trust.recognise?.(facts),
+    doubted: !socket.authorized,
   };
 }
 
-/**
- * Judge a request by its connection's certificate, from memory.
- * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
- *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
- */
-export function admit(presented: Presented, trust: Trust, now: number): void {
+/** Why a certificate of ours may not enter now, judged from memory; undefined where it may. */
+export function findRefusal(
+  presented: Presented,
+  trust: Trust,
+  now: number,
+): RefusalError | undefined {
   if (!trust.isFresh(now)) {
-    throw new RefusalError(
+    return new RefusalError(
       'CRL_STALE',
       'the revocation list is out of date; nobody is let in until `aptkeep crl refresh` on the server',
     );
   }
   const fault = trust.findFault(presented, now);
-  if (fault === undefined) return;
-  const detail = `the certificate of ${presented.commonName}, serial ${presented.serial}, is ${fault}`;
-  throw new RefusalError(FAULT_CODES[fault], detail);
+  if (fault === undefined) return findDoubt(presented, trust);
+  const whose = `the certificate of ${presented.commonName}, serial ${presented.serial},`;
+  const detail =
+    trust.recognise && fault === 'not recorded'
+      ? `${whose} gets a role from no rule of clientCa.roles, or no name that is allowed`
+      : `${whose} is ${fault}`;
+  return new RefusalError(FAULT_CODES[fault], detail);
+}
+
+/**
+ * Judge a request by its connection's certificate.
+ * @throws RefusalError CRL_STALE, CERTIFICATE_REVOKED, CERTIFICATE_EXPIRED,
+ *   CERTIFICATE_NOT_YET_VALID, CERTIFICATE_NOT_RECORDED
+ */
+export function admit(presented: Presented, trust: Trust, now: number): void {
+  const refusal = findRefusal(presented, trust, now);
+  if (refusal) throw refusal;
+}
+
+/**
+ * What another's authority may sign is bounded by more than we read: names, policies. There OpenSSL
+ * has to have agreed without a doubt, so a connection from before a list was renewed is made again.
+ */
+function findDoubt(presented: Presented, trust: Trust): RefusalError | undefined {
+  if (!trust.recognise || !presented.doubted) return undefined;
+  return new RefusalError(
+    'CRL_STALE',
+    'this connection was made while a revocation list was out of date; connect again',
+  );
 }
 
 /** Who asks, as the catalog's record of the serial says; `admit` has passed before. */
@@ -78,11 +109,11 @@ export function describeActor(
   address: string | undefined,
   now: () => number,
 ): Actor {
-  const known = trust.find(presented.serial);
+  const known = trust.identify(presented);
   if (!known) throw new RefusalError('CERTIFICATE_NOT_RECORDED', 'the certificate is not recorded');
-  const { name, role, serial, suites } = known;
+  const { name, role, serial, suites, packages } = known;
   const confirm = (): void => admit(presented, trust, now());
-  return { name, role, serial, suites, address: address ?? null, confirm };
+  return { name, role, serial, suites, packages, address: address ?? null, confirm };
 }
 
 /** The one place that an enrolment certificate reaches. */

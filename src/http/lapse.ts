@@ -28,7 +28,7 @@ export function watchLapse(parts: Parts, connections: Connections): LapseWatch {
   };
   const restart = (): void => {
     clearTimeout(timer);
-    const left = (trust.crl?.nextUpdate.getTime() ?? 0) - parts.now();
+    const left = trust.nextUpdate - parts.now();
     timer = setTimeout(strike, Math.min(Math.max(left, 0), MAX_TIMER_MS));
     timer.unref();
   };

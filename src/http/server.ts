@@ -6,10 +6,14 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
+import { readServerCredentials } from '../authority/server-certificate.ts';
+import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
 import type { Actor, Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
-import { admit, checkReach, describeActor, readPresented } from './identity.ts';
+import { createGateAudit, type GateAudit } from './gate-audit.ts';
+import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
+import { admit, checkReach, describeActor, findRefusal, readPresented } from './identity.ts';
 import { watchLapse } from './lapse.ts';
 import { sendRefusal } from './refusals.ts';
 
@@ -36,17 +40,19 @@ export interface Gate {
   drain(): void;
   /** Takes a new server certificate or revocation list into the TLS context. */
   reload(): Promise<void>;
-  close(): void;
+  /** Resolves when its refusals are in the audit log. */
+  close(): Promise<void>;
 }
 
 async function readContext(parts: Parts): Promise<SecureContextOptions> {
-  const { certs, trust } = parts.authority;
-  const key = await certs.readText('server.key');
-  const cert = await certs.readText('server.crt');
+  const { trust } = parts.authority;
+  const { key, certificate: cert } = await readServerCredentials(parts.authority);
   // Asked for last: of two readings at once, neither may bring an older list.
-  const crl = trust.crl?.pem;
+  const crl = trust.crls.map((list) => list.pem);
   // Node takes an empty list for "no check at all".
-  if (!crl) throw new RefusalError('CRL_STALE', 'there is no revocation list; the door stays shut');
+  if (crl.length < Math.max(trust.authorities.length, 1)) {
+    throw new RefusalError('CRL_STALE', 'a revocation list is missing; the door stays shut');
+  }
   return {
     key,
     cert,
@@ -86,6 +92,7 @@ function checkHost({ rawHeaders }: IncomingMessage): void {
 function createJudge(
   parts: Parts,
   connections: Connections,
+  audit: GateAudit,
   serve: Serve,
   isDraining: () => boolean,
 ): (request: IncomingMessage, response: ServerResponse) => void {
@@ -127,6 +134,11 @@ function createJudge(
         address: request.socket.remoteAddress,
         url: request.url,
       });
+      if (error instanceof RefusalError && error.code !== 'DRAINING') {
+        const { url, socket } = request;
+        const from = { url, address: socket.remoteAddress };
+        audit.note(describeBearer(connection.presented, trust, from, error));
+      }
       sendRefusal(response, error, log, { Connection: 'close' });
     }
   };
@@ -159,9 +171,13 @@ export async function createGate(
   server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS;
   server.timeout = parts.config.values['upload.idleTimeout'];
 
-  const refuseStranger = (socket: TLSSocket, why: string): void => {
+  const catalog = parts.authority.catalog;
+  const audit = createGateAudit({ append: (entries) => appendAudit(catalog, entries), log, now });
+  const hangUp = (socket: TLSSocket, refusal: GateRefusal): void => {
     activity.refusals += 1;
-    log.info({ event: 'handshake.refused', why, address: socket.remoteAddress });
+    const { detail: why, address } = refusal;
+    log.info({ event: 'handshake.refused', why, address });
+    audit.note(refusal);
     socket.destroy();
   };
 
@@ -169,10 +185,11 @@ export async function createGate(
   server.removeAllListeners('secureConnection');
   server.on('secureConnection', (socket: TLSSocket) => {
     const presented = readPresented(socket, trust);
-    if (typeof presented === 'string') return refuseStranger(socket, presented);
+    if (typeof presented === 'string') return hangUp(socket, describeStranger(socket, presented));
     if (parts.config.values['tls.strictHandshake']) {
-      const fault = trust.isFresh(now()) ? trust.findFault(presented, now()) : 'CRL out of date';
-      if (fault) return refuseStranger(socket, fault);
+      const refusal = findRefusal(presented, trust, now());
+      const from = { address: socket.remoteAddress };
+      if (refusal) return hangUp(socket, describeBearer(presented, trust, from, refusal));
     }
     activity.connections += 1;
     connections.add(socket, presented);
@@ -183,7 +200,7 @@ export async function createGate(
     socket.on('data', () => {});
   });
 
-  const judge = createJudge(parts, connections, serve, () => draining);
+  const judge = createJudge(parts, connections, audit, serve, () => draining);
   server.on('request', judge);
   server.on('checkContinue', judge);
   server.on('checkExpectation', judge);
@@ -199,13 +216,15 @@ export async function createGate(
 
   const reload = async (): Promise<void> => server.setSecureContext(await readContext(parts));
   const lapse = watchLapse(parts, connections);
-  const unsubscribe = trust.subscribe(() => {
+  const unsubscribe = trust.subscribe((change) => {
+    if (change.kind === 'certificate' && !change.certificate.revoked) return;
     const cut = connections.cut(
-      (presented) => trust.isRevoked(presented.serial),
+      ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
       // The request under way is the one that used it up, or is refused for coming second.
-      (presented) => trust.find(presented.serial)?.role === 'enrolment',
+      ({ serial }) => trust.find(serial)?.role === 'enrolment',
     );
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
+    if (change.kind === 'certificate') return;
     lapse.restart();
     return reload().catch((error: unknown) =>
       log.error({ event: 'tls.reload failed', error: String(error) }),
@@ -219,10 +238,11 @@ export async function createGate(
     drain() {
       draining = true;
     },
-    close() {
+    async close() {
       lapse.stop();
       unsubscribe();
       connections.destroyAll();
+      await audit.close();
     },
   };
 }

@@ -22,7 +22,8 @@ export function createLocalActor(): Actor {
   } catch {
     // A user without a name in the password file.
   }
-  return { name, role: 'admin', serial: null, suites: null, address: null, confirm: () => {} };
+  const limits = { suites: null, packages: null };
+  return { name, role: 'admin', serial: null, ...limits, address: null, confirm: () => {} };
 }
 
 /**

@@ -78,7 +78,7 @@ export const showSelf = defineOperation({
     const row = await getCertificate(parts.authority.catalog, serialOf(actor));
     const { pem: _pem, ...facts } = describeIssued(row);
     const now = parts.now();
-    const renewAfter = chooseRenewal(row, now);
+    const renewAfter = chooseRenewal(row, now, parts.authority);
     return {
       ...facts,
       renewAfter: new Date(renewAfter).toISOString(),
@@ -128,7 +128,7 @@ export const renewServer = defineOperation({
   async run(parts) {
     const { certs, trust } = parts.authority;
     await issueServerCertificate(certs, await parts.serverNames(), parts.now());
-    await trust.announce();
+    await trust.announceServerCertificate();
     const facts = readCertificate(await certs.readText('server.crt'));
     return {
       serial: facts.serial,

@@ -1,26 +1,30 @@
 /** Operations on hosts. Floor 5. */
 import { z } from 'zod';
+import { requireOwnAuthority } from '../authority/authority.ts';
 import { checkKit, issueEnrolment, voidKits } from '../authority/enrol.ts';
 import { checkName } from '../authority/profiles.ts';
+import { readServerCa } from '../authority/server-certificate.ts';
 import { findCertificates } from '../catalog/certificates.ts';
-import {
-  deleteHost,
-  findHost,
-  listHosts as queryHosts,
-  type ReportedHostRow,
-} from '../catalog/hosts.ts';
-import { readSetting } from '../catalog/settings.ts';
+import { findHost, listHosts as queryHosts, type ReportedHostRow } from '../catalog/hosts.ts';
 import { listSuites } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
 import { type AptSource, listAptFiles } from '../fleet/apt-files.ts';
 import { renderAptScript } from '../fleet/apt-script.ts';
-import { buildClientPackage } from '../fleet/client-package.ts';
+import {
+  DEFAULT_GROUP,
+  forgetHost,
+  getGroup,
+  holdGroup,
+  moveHost,
+  readSuites,
+  recordHost,
+} from '../fleet/groups.ts';
 import { renderKit } from '../fleet/kit.ts';
-import { buildKeyringPackage } from '../repository/keyring-package.ts';
-import { publishOwnPackages } from '../repository/own-packages.ts';
 import { readSuiteRow, type Suite } from '../repository/suites.ts';
 import { exportKeyring } from '../signing/key.ts';
+import { listPublicKeys } from '../signing/signing-key.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
+import { publishHostPackages } from './own-packages.ts';
 
 const host = z.object({
   name: z.string(),
@@ -37,6 +41,8 @@ const host = z.object({
 const named = z.object({ host: z.string() });
 
 async function newestValid(parts: Parts, name: string) {
+  // Where certificates come from elsewhere, those of our own authority count for nothing.
+  if (parts.authority.foreign) return undefined;
   const rows = await findCertificates(parts.authority.catalog, name);
   return rows.find(
     (row) =>
@@ -68,38 +74,38 @@ async function getHost(parts: Parts, name: string) {
   throw new RefusalError('HOST_UNKNOWN', `there is no host ${JSON.stringify(name.slice(0, 80))}`);
 }
 
-/** The suites that a host may read. */
-const listReadable = async (parts: Parts): Promise<Suite[]> =>
-  (await listSuites(parts.repository.catalog)).map(readSuiteRow);
+/** The suites that the hosts of a group may read. */
+async function listReadable(parts: Parts, group: string): Promise<Suite[]> {
+  const named = readSuites(await getGroup(parts, group));
+  const suites = (await listSuites(parts.repository.catalog)).map(readSuiteRow);
+  return suites.filter((suite) => named === null || named.includes(suite.name));
+}
 
 /** What a host is told of this repository; its certificate where it has one. */
 async function describeSource(
   parts: Parts,
-  name: string,
+  { name, group }: { name: string; group: string },
   certificate: string | null,
 ): Promise<AptSource> {
   return {
     host: name,
     url: parts.url,
-    suites: await listReadable(parts),
+    suites: await listReadable(parts, group),
     certificate,
-    ca: await parts.authority.certs.readText('server-ca.crt'),
-    keyring: parts.repository.signingKeys.map((key) => exportKeyring(key).armored).join(''),
+    ca: await readServerCa(parts.authority),
+    keyring: exportKeyring(listPublicKeys(parts.repository.signingKeys)).armored,
   };
 }
 
-/** What the server itself hands to hosts, in these suites; `upgrade` where an older one is. */
-export async function publishHostPackages(
+/** The group of a host that is there, or the one that a new host is put into. */
+async function chooseGroup(
   parts: Parts,
-  suites: readonly string[],
-  request: { actor: string; upgrade: boolean },
-): Promise<void> {
-  const organisation = (await readSetting(parts.authority.catalog, 'organisation')) ?? 'aptkeep';
-  const made = [
-    await buildClientPackage(),
-    await buildKeyringPackage(organisation, parts.repository.signingKeys),
-  ];
-  for (const suite of suites) await publishOwnPackages(parts.repository, suite, made, request);
+  { host: name, group, again }: { host: string; group?: string | undefined; again: boolean },
+): Promise<string> {
+  await checkKit(parts.authority.catalog, name, again);
+  if (!again) return group ?? DEFAULT_GROUP;
+  if (group !== undefined) await moveHost(parts, name, group);
+  return (await getHost(parts, name)).group_name;
 }
 
 export const addHost = defineOperation({
@@ -107,7 +113,8 @@ export const addHost = defineOperation({
   roles: ADMINS,
   changes: true,
   input: z.object({
-    host: z.string(),
+    ...named.shape,
+    group: z.string().optional().describe('the group it is in; "default" for a new host'),
     again: z.boolean().default(false).describe('a new kit for a host that is there'),
   }),
   output: z.object({
@@ -118,13 +125,16 @@ export const addHost = defineOperation({
   subject: (input) => input.host,
   async run(parts, input, actor) {
     const name = checkName(input.host);
-    const source = await describeSource(parts, name, null);
+    requireOwnAuthority(parts.authority);
     // First what may fail and be repeated without a trace.
-    await checkKit(parts.authority.catalog, name, input.again);
+    const group = await chooseGroup(parts, input);
+    const source = await describeSource(parts, { name, group }, null);
     const suites = source.suites.map((suite) => suite.name);
     await publishHostPackages(parts, suites, { actor: actor.name, upgrade: false });
-    const made = { name, group: 'default', again: input.again, issuedBy: actor.name };
-    const { certificate, key } = await issueEnrolment(parts.authority, made);
+    const made = { name, group, again: input.again, issuedBy: actor.name };
+    const { certificate, key } = await holdGroup(parts, group, () =>
+      issueEnrolment(parts.authority, made),
+    );
     const kit = renderKit(source, listAptFiles(source, ''), {
       certificate: certificate.pem,
       key,
@@ -157,6 +167,25 @@ export const showHost = defineOperation({
   run: async (parts, input) => describeHost(parts, await getHost(parts, input.host)),
 });
 
+export const setHost = defineOperation({
+  summary: 'Put a host into another group; in force at its next request',
+  roles: ADMINS,
+  changes: true,
+  input: z.object({ ...named.shape, group: z.string() }),
+  output: host,
+  subject: (input) => `${input.host}: group ${input.group}`,
+  async run(parts, input) {
+    const { host: name, group } = input;
+    // Of a host that only the site's own authority vouches for nothing is recorded before.
+    if (parts.authority.foreign) {
+      const added_at = new Date(parts.now()).toISOString();
+      await recordHost(parts, { name: checkName(name), group_name: group, added_at });
+    }
+    await moveHost(parts, name, group);
+    return describeHost(parts, await getHost(parts, name));
+  },
+});
+
 export const removeHost = defineOperation({
   summary: 'Forget a host and void its kits; its certificates are to be revoked first',
   roles: ADMINS,
@@ -174,13 +203,22 @@ export const removeHost = defineOperation({
     }
     await getHost(parts, input.host);
     await voidKits(parts.authority, input.host);
-    await deleteHost(parts.authority.catalog, input.host);
+    await forgetHost(parts, input.host);
     return { host: input.host };
   },
 });
 
+/** A host that a site's own authority vouches for needs no record. */
+async function describeForeignHost(
+  parts: Parts,
+  name: string,
+): Promise<{ name: string; group: string }> {
+  const row = await findHost(parts.authority.catalog, checkName(name));
+  return { name, group: row?.group_name ?? DEFAULT_GROUP };
+}
+
 export const showHostApt = defineOperation({
-  summary: 'The files with which a host reaches this repository, and a script that writes them',
+  summary: 'The files with which a host reaches what it may read, and a script that writes them',
   roles: ADMINS,
   changes: false,
   input: z.object({
@@ -210,15 +248,18 @@ export const showHostApt = defineOperation({
     script: z.string(),
   }),
   async run(parts, input) {
-    await getHost(parts, input.host);
+    const isForeign = parts.authority.foreign !== undefined;
+    const { name, group } = isForeign
+      ? await describeForeignHost(parts, input.host)
+      : await getHost(parts, input.host).then((row) => ({ name: row.name, group: row.group_name }));
     const certificate = await newestValid(parts, input.host);
-    if (!certificate) {
+    if (!certificate && !isForeign) {
       throw new RefusalError(
         'CERTIFICATE_UNKNOWN',
         `host ${input.host} has no valid certificate: issue one first`,
       );
     }
-    const source = await describeSource(parts, input.host, certificate.pem);
+    const source = await describeSource(parts, { name, group }, certificate?.pem ?? null);
     const root = input.root ?? '';
     const files = listAptFiles(source, root);
     const key = input.key ?? `${input.host}.key`;

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Authority } from '../authority/authority.ts';
 import type { Role } from '../authority/profiles.ts';
 import type { Config } from '../config.ts';
+import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
 import type { PublishParts } from '../repository/publish.ts';
 import type { Publisher } from '../repository/publisher.ts';
@@ -12,8 +13,10 @@ export interface Actor {
   name: string;
   role: Role;
   serial: string | null;
-  /** The suites an uploader may add to; null for all. */
+  /** The suites an uploader may add to and read; null for all. */
   suites: readonly string[] | null;
+  /** Patterns of the package names an uploader may add; null for all. */
+  packages: readonly string[] | null;
   /** Where from: an IP address, or null for the local command line. */
   address: string | null;
   /** @throws RefusalError where the actor would not be admitted any more. */
@@ -36,6 +39,7 @@ export interface Parts {
   config: Config;
   authority: Authority;
   repository: PublishParts & { publisher: Publisher };
+  readers: Readers;
   activity: Activity;
   /** Where hosts reach the server, without a slash at the end. */
   url: string;

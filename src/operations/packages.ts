@@ -82,6 +82,7 @@ export const addPackages = defineOperation({
       suite: input.suite,
       component: input.component,
       actor: actor.name,
+      packages: actor.packages,
       confirm: actor.confirm,
     });
     return {
@@ -100,9 +101,13 @@ export const listPackages = defineOperation({
   changes: false,
   input: z.object({ query: z.string().default(''), suite: z.string().optional() }),
   output: z.object({ packages: z.array(listed) }),
-  async run(parts, input) {
+  async run(parts, input, actor) {
+    if (input.suite !== undefined) await parts.readers.checkSuite(actor, input.suite);
+    const mayRead = await parts.readers.findReadable(actor);
     const rows = await searchPackages(parts.repository.catalog, input.query);
-    const wanted = rows.filter((row) => input.suite === undefined || row.suite === input.suite);
+    const wanted = rows.filter(
+      (row) => mayRead(row.suite) && (input.suite === undefined || row.suite === input.suite),
+    );
     return { packages: wanted.sort(byNameAndVersion).map(describePackage) };
   },
 });
@@ -113,11 +118,15 @@ export const showPackage = defineOperation({
   changes: false,
   input: z.object({ package: z.string(), version: z.string().optional() }),
   output: z.object({ packages: z.array(z.object({ ...listed.shape, stanza: z.string() })) }),
-  async run(parts, input) {
+  async run(parts, input, actor) {
     const { catalog } = parts.repository;
-    const rows = (await findListedPackages(catalog, input.package)).filter(
+    const listed = (await findListedPackages(catalog, input.package)).filter(
       (row) => input.version === undefined || row.version === input.version,
     );
+    const mayRead = await parts.readers.findReadable(actor);
+    const rows = listed.filter((row) => mayRead(row.suite));
+    const [hidden] = listed;
+    if (rows.length === 0 && hidden) await parts.readers.checkSuite(actor, hidden.suite);
     if (rows.length === 0) {
       const wanted = input.version ? `${input.package}=${input.version}` : input.package;
       throw new RefusalError(

@@ -8,8 +8,6 @@ import { RefusalError } from '../errors.ts';
 import type { Actor, Operation, Parts } from './operation.ts';
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
 
-const MAX_AUDIT_TEXT = 1000;
-
 function describeFault(error: ZodError): string {
   return error.issues
     .map((issue) => `${issue.path.join('.') || 'input'}: ${issue.message}`)
@@ -30,17 +28,11 @@ async function writeAudit(
   actor: Actor,
   entry: { operation: string; subject: string; outcome: string; detail: string },
 ): Promise<void> {
-  await appendAudit(parts.authority.catalog, {
-    at: new Date(parts.now()).toISOString(),
-    actor: actor.name,
-    role: actor.role,
-    serial: actor.serial,
-    address: actor.address,
-    operation: entry.operation,
-    subject: entry.subject.slice(0, MAX_AUDIT_TEXT),
-    outcome: entry.outcome,
-    detail: entry.detail.slice(0, MAX_AUDIT_TEXT),
-  });
+  const { name, role, serial, address } = actor;
+  const at = new Date(parts.now()).toISOString();
+  await appendAudit(parts.authority.catalog, [
+    { at, actor: name, role, serial, address, ...entry },
+  ]);
 }
 
 /** @throws RefusalError ROLE_FORBIDDEN naming what was asked for and the roles that may. */
@@ -100,16 +92,36 @@ export async function perform<Name extends OperationName>(
   }
 }
 
+/**
+ * A deed of the local command line that is no operation, because what it is given may not travel;
+ * audited as one.
+ */
+export async function auditDeed<Result>(
+  parts: Parts,
+  actor: Actor,
+  entry: { operation: string; subject: string },
+  deed: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    const result = await deed();
+    await writeAudit(parts, actor, { ...entry, outcome: 'done', detail: '' });
+    return result;
+  } catch (error) {
+    await auditFailure(parts, actor, { changes: true }, entry, error);
+    throw error;
+  }
+}
+
 /** What changes nothing and was allowed to be asked leaves no trace when it fails. */
 async function auditFailure(
   parts: Parts,
   actor: Actor,
-  operation: Operation,
+  operation: Pick<Operation, 'changes'>,
   entry: { operation: string; subject: string },
   error: unknown,
 ): Promise<void> {
   const isRefusal = error instanceof RefusalError;
-  if (!operation.changes && !(isRefusal && error.code === 'ROLE_FORBIDDEN')) return;
+  if (!operation.changes && !(isRefusal && error.code.endsWith('_FORBIDDEN'))) return;
   const outcome = isRefusal ? `refused ${error.code}` : 'failed';
   const detail = isRefusal ? error.message : 'internal error';
   // On a full disk the refusal itself must still reach the caller.

@@ -9,7 +9,13 @@ import {
   signSuiteAgain,
 } from '../repository/publications.ts';
 import { createSuite as create, getSuite, readSuiteRow, type Suite } from '../repository/suites.ts';
-import { ADMINS, defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
+import {
+  type Actor,
+  ADMINS,
+  defineOperation,
+  type Parts,
+  REPOSITORY_READERS,
+} from './operation.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -48,6 +54,20 @@ export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<
     date: live ? new Date(live.date).toISOString() : null,
     validUntil: live ? new Date(live.validUntil).toISOString() : null,
   };
+}
+
+/** Every suite that somebody may read. */
+export async function describeSuites(parts: Parts, actor: Actor): Promise<z.input<typeof suite>[]> {
+  const mayRead = await parts.readers.findReadable(actor);
+  const rows = (await querySuites(parts.repository.catalog)).filter((row) => mayRead(row.name));
+  return Promise.all(rows.map((row) => describeSuite(parts, readSuiteRow(row))));
+}
+
+/** @throws RefusalError SUITE_UNKNOWN, SUITE_FORBIDDEN */
+async function getReadableSuite(parts: Parts, actor: Actor, name: string): Promise<Suite> {
+  const found = await getSuite(parts.repository, name);
+  await parts.readers.checkSuite(actor, name);
+  return found;
 }
 
 export const suiteDescription = suite;
@@ -95,12 +115,7 @@ export const listSuites = defineOperation({
   changes: false,
   input: z.object({}),
   output: z.object({ suites: z.array(suite) }),
-  async run(parts) {
-    const rows = await querySuites(parts.repository.catalog);
-    return {
-      suites: await Promise.all(rows.map((row) => describeSuite(parts, readSuiteRow(row)))),
-    };
-  },
+  run: async (parts, _input, actor) => ({ suites: await describeSuites(parts, actor) }),
 });
 
 export const showSuite = defineOperation({
@@ -109,7 +124,8 @@ export const showSuite = defineOperation({
   changes: false,
   input: z.object({ suite: z.string() }),
   output: suite,
-  run: async (parts, input) => describeSuite(parts, await getSuite(parts.repository, input.suite)),
+  run: async (parts, input, actor) =>
+    describeSuite(parts, await getReadableSuite(parts, actor, input.suite)),
 });
 
 export const publishSuite = defineOperation({
@@ -132,7 +148,8 @@ export const listPublications = defineOperation({
   changes: false,
   input: z.object({ suite: z.string() }),
   output: z.object({ publications: z.array(publication) }),
-  async run(parts, input) {
+  async run(parts, input, actor) {
+    await getReadableSuite(parts, actor, input.suite);
     const rows = await readPublications(parts.repository, input.suite);
     return {
       publications: rows.map(describePublication),
@@ -146,7 +163,8 @@ export const showPublication = defineOperation({
   changes: false,
   input: z.object({ suite: z.string(), number: z.coerce.number().int().min(1) }),
   output: z.object({ ...publication.shape, release: z.string() }),
-  async run(parts, input) {
+  async run(parts, input, actor) {
+    await getReadableSuite(parts, actor, input.suite);
     const row = await getPublication(parts.repository, input.suite, input.number);
     return { ...describePublication(row), release: row.release };
   },

@@ -2,7 +2,8 @@
  * THE TABLE: every operation once. The command line and the HTTP API are its two faces. Floor 5.
  */
 import type { z } from 'zod';
-import { listAudit } from './audit.ts';
+import { listAudit, verifyAudit } from './audit.ts';
+import { finishAuthority, listAuthorities, rotateAuthority } from './authorities.ts';
 import {
   issueCertificate,
   listCertificates,
@@ -12,8 +13,9 @@ import {
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
-import { addHost, listHosts, removeHost, showHost, showHostApt } from './hosts.ts';
-import { exportKey, packageKey, showKey } from './keys.ts';
+import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
+import { addHost, listHosts, removeHost, setHost, showHost, showHostApt } from './hosts.ts';
+import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';
 import {
@@ -34,6 +36,9 @@ export const OPERATIONS = {
   'certificate.show': showCertificate,
   'certificate.revoke': revokeCertificate,
   'certificate.test': testCertificate,
+  'authority.list': listAuthorities,
+  'authority.rotate': rotateAuthority,
+  'authority.finish': finishAuthority,
   'crl.show': showCrl,
   'crl.refresh': refreshCrl,
   'crl.export': exportCrl,
@@ -48,16 +53,25 @@ export const OPERATIONS = {
   'publication.show': showPublication,
   'key.show': showKey,
   'key.export': exportKey,
+  'key.rotate': rotateKey,
+  'key.finish': finishKey,
   'key.package': packageKey,
   'host.add': addHost,
   'host.list': listHosts,
   'host.show': showHost,
   'host.apt': showHostApt,
+  'host.set': setHost,
   'host.remove': removeHost,
+  'group.create': createGroup,
+  'group.list': listGroups,
+  'group.show': showGroup,
+  'group.set': setGroup,
+  'group.remove': removeGroup,
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
   'audit.list': listAudit,
+  'audit.verify': verifyAudit,
 } as const;
 
 export type OperationName = keyof typeof OPERATIONS;

@@ -7,6 +7,7 @@ import { createNode, createSequence, type Node } from './asn1.ts';
 import { bodyOf, Children, contextTag, type Element, MalformedDer, readWhole, TAG } from './der.ts';
 import { createExtension, EXTENSION, type Extensions } from './extension.ts';
 
+const EMAIL = contextTag(1, false);
 const DNS = contextTag(2, false);
 const URI = contextTag(6, false);
 const IP = contextTag(7, false);
@@ -22,6 +23,7 @@ export interface AlternativeNames {
   uris: string[];
   dnsNames: string[];
   ipAddresses: string[];
+  emails: string[];
 }
 
 /** Exactly one URI. @throws RefusalError INPUT_INVALID */
@@ -89,15 +91,16 @@ function formatAddress(bytes: Uint8Array): string {
   return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
 }
 
-/** Names of other kinds (mail, directory) are passed over. @throws MalformedDer */
+/** Names of other kinds (directory, principal) are passed over. @throws MalformedDer */
 export function readAlternativeNames(extensions: Extensions): AlternativeNames {
-  const names: AlternativeNames = { uris: [], dnsNames: [], ipAddresses: [] };
+  const names: AlternativeNames = { uris: [], dnsNames: [], ipAddresses: [], emails: [] };
   const extension = extensions.get(EXTENSION.subjectAltName);
   if (extension === undefined) return names;
   const parts = new Children(readWhole(extension.value, TAG.sequence, 'alternative names'));
   while (!parts.done) {
     const name = parts.next('alternative name');
     if (name.tag === URI) names.uris.push(readAscii(name));
+    if (name.tag === EMAIL) names.emails.push(readAscii(name));
     if (name.tag === DNS) names.dnsNames.push(readAscii(name));
     if (name.tag === IP) names.ipAddresses.push(formatAddress(bodyOf(name)));
   }

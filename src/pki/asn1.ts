@@ -16,12 +16,11 @@ const toBinary = (bytes: Uint8Array): string =>
 
 /** @param tag identifier octet. `value` is the contents or, for a constructed node, its children. */
 export function createNode(tag: number, value: Uint8Array | string | Node[]): Node {
-  const composed = Array.isArray(value);
-  // Contents that are DER already go under a constructed tag as they stand: forge sets the
-  // constructed bit only over children, so it travels in the type.
-  const type = composed ? tag & 0x1f : tag & 0x3f;
   const content = value instanceof Uint8Array ? toBinary(value) : value;
-  return asn1.create(tag & 0xc0, type, composed, content);
+  // The whole octet travels as the class: forge rewrites the contents of what has the type 2 or 30,
+  // a [2] included, and sets the constructed bit only over children, though contents that are DER
+  // already go under a constructed tag as they stand.
+  return asn1.create(tag, 0, Array.isArray(value), content);
 }
 
 export const createSequence = (...children: Node[]): Node => createNode(TAG.sequence, children);

@@ -3,7 +3,12 @@
  * facts read from any certificate. Source of truth: RFC 5280 section 4. Floor 1.
  */
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { chooseAlgorithm, digestOf, encodeAlgorithm } from './algorithm.ts';
+import {
+  chooseAlgorithm,
+  digestOf,
+  encodeAlgorithm,
+  type SignatureAlgorithm,
+} from './algorithm.ts';
 import { createServerNames, createUriName, readAlternativeNames } from './alternative-name.ts';
 import {
   createExplicit,
@@ -29,7 +34,14 @@ import { decodeName, encodeName, type Subject } from './name.ts';
 import { readParts } from './parts.ts';
 import { readDer, writePem } from './pem.ts';
 import { checkSerial, createInteger } from './serial.ts';
-import { CERTIFICATE_PEM, createSigned, readIssuer, type Signer, signBody } from './signer.ts';
+import {
+  type AuthorityKey,
+  CERTIFICATE_PEM,
+  createSigned,
+  readIssuer,
+  type Signer,
+  signBody,
+} from './signer.ts';
 import { checkPeriod, createTime } from './time.ts';
 
 /** Whole seconds; both ends belong to it. RFC 5280 section 4.1.2.5. */
@@ -65,6 +77,7 @@ export interface CertificateFacts extends Validity {
   dnsNames: string[];
   /** As RFC 5952 spells them. */
   ipAddresses: string[];
+  emails: string[];
 }
 
 interface Body extends Validity {
@@ -110,7 +123,31 @@ export function createAuthority(
   serial: string,
   validity: Validity,
 ): string {
-  const publicKey = createPublicKey(key);
+  const { body, algorithm } = createAuthorityBody(createPublicKey(key), subject, serial, validity);
+  const signature = sign(digestOf(algorithm), writeDer(body), key);
+  return writePem('CERTIFICATE', createSigned(body, algorithm, signature));
+}
+
+/**
+ * The same for a key wherever it is.
+ * @throws RefusalError INPUT_INVALID, KEY_UNACCEPTABLE, SIGNER_FAILED
+ */
+export async function createAuthorityWith(
+  key: AuthorityKey,
+  subject: Subject,
+  serial: string,
+  validity: Validity,
+): Promise<string> {
+  const { body, algorithm } = createAuthorityBody(key.publicKey, subject, serial, validity);
+  return writePem('CERTIFICATE', createSigned(body, algorithm, await key.sign(writeDer(body))));
+}
+
+function createAuthorityBody(
+  publicKey: KeyObject,
+  subject: Subject,
+  serial: string,
+  validity: Validity,
+): { body: Node; algorithm: SignatureAlgorithm } {
   checkPublicKey(publicKey);
   const algorithm = chooseAlgorithm(publicKey);
   const extensions = [
@@ -123,8 +160,7 @@ export function createAuthority(
     { ...validity, serial, issuer, subject, publicKey, extensions },
     encodeAlgorithm(algorithm),
   );
-  const signature = sign(digestOf(algorithm), writeDer(body), key);
-  return writePem('CERTIFICATE', createSigned(body, algorithm, signature));
+  return { body, algorithm };
 }
 
 /**

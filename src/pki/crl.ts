@@ -34,7 +34,7 @@ import {
   readExtensions,
 } from './extension.ts';
 import { checkSameAlgorithm, readExtensionsIn, readParts, readSigned, sameBytes } from './parts.ts';
-import { type PemKind, readDer, writePem } from './pem.ts';
+import { type PemKind, readDer, readPemBlocks, writePem } from './pem.ts';
 import { checkSerial, createInteger, integerBytes, readInteger } from './serial.ts';
 import { readIssuer, type Signer, signBody } from './signer.ts';
 import { checkPeriod, createTime, readTime } from './time.ts';
@@ -63,6 +63,7 @@ export interface RevokedEntry {
 
 /** What goes into a list. */
 export interface RevocationListRequest {
+  /** 0 where another authority does not number its lists. */
   number: number;
   thisUpdate: Date;
   nextUpdate: Date;
@@ -72,6 +73,14 @@ export interface RevocationListRequest {
 export interface RevocationList extends RevocationListRequest {
   /** Of the entries, canonical. */
   serials: Set<string>;
+  /** Whether it names the key that signed it, besides the authority: section 5.2.1. */
+  namesKey: boolean;
+}
+
+/** Whether a list takes the place of the one in force: by number where both have one, else by date. */
+export function isNewerCrl(list: RevocationListRequest, current: RevocationListRequest): boolean {
+  if (list.number > 0 && current.number > 0) return list.number > current.number;
+  return list.thisUpdate > current.thisUpdate;
 }
 
 const CRL_PEM: PemKind = {
@@ -141,26 +150,43 @@ const REASON_EXTENSIONS = new Map<RevocationReason, Uint8Array>(
 );
 
 /**
+ * The lists that stand in a file: DER of each, unread.
+ * @throws RefusalError CRL_UNACCEPTABLE also where there is none.
+ */
+export function splitCrls(pemOrDer: Uint8Array): Uint8Array[] {
+  if (pemOrDer[0] === TAG.sequence) return [readDer(pemOrDer, CRL_PEM)];
+  const blocks = readPemBlocks(pemOrDer, CRL_PEM);
+  if (blocks.length > 0) return blocks;
+  throw new RefusalError('CRL_UNACCEPTABLE', 'No revocation list found: neither PEM nor DER.');
+}
+
+/** A list in the form that TLS contexts take. */
+export const writeCrlPem = (der: Uint8Array): string => writePem('X509 CRL', der);
+
+/**
  * A full list, verified against its authority. Dates are returned, not judged.
+ * @param numbered false where lists without a number are taken too, those of version 1 among them.
  * @throws RefusalError CRL_UNACCEPTABLE
  */
 export function readCrl(
   pemOrDer: string | Uint8Array,
   authority: CertificateFacts,
+  numbered = true,
 ): RevocationList {
   const der = readDer(pemOrDer, CRL_PEM);
   return refuseMalformed('CRL_UNACCEPTABLE', 'The revocation list', () => {
     const { body, algorithm, signature } = readSigned(der, 'revocation list');
-    const fields = readFields(body, algorithm);
+    const fields = readFields(body, algorithm, numbered);
     checkIssuer(fields.issuer, authority);
     const fault = findSignatureFault(algorithm, authority.publicKey, bytesOf(body), signature);
     if (fault !== undefined) throw refuse(fault);
-    const number = readNumber(fields.extensions);
+    const number = readNumber(fields.extensions, numbered);
     const entries = readEntries(fields.revoked);
     const serials = new Set(entries.map((entry) => entry.serial));
     if (serials.size !== entries.length) throw refuse('it lists a serial number twice');
     const { thisUpdate, nextUpdate } = fields;
-    return { number, thisUpdate, nextUpdate, entries, serials };
+    const namesKey = fields.extensions.has(EXTENSION.authorityKeyIdentifier);
+    return { number, thisUpdate, nextUpdate, entries, serials, namesKey };
   });
 }
 
@@ -176,10 +202,12 @@ interface CrlFields {
 }
 
 /** TBSCertList, section 5.1.2. */
-function readFields(body: Element, algorithm: Element): CrlFields {
+function readFields(body: Element, algorithm: Element, numbered: boolean): CrlFields {
   const parts = new Children(body);
   const version = parts.optional(TAG.integer);
-  if (version === undefined || readInteger(version, 'version') !== '1') {
+  // Version 1 has no field of that name, and no extensions.
+  const isFirst = version === undefined && !numbered;
+  if (!isFirst && (version === undefined || readInteger(version, 'version') !== '1')) {
     throw refuse('it is not of version 2');
   }
   checkSameAlgorithm(parts.next('signature algorithm', TAG.sequence), algorithm);
@@ -190,10 +218,10 @@ function readFields(body: Element, algorithm: Element): CrlFields {
   const nextUpdate = readTime(next);
   if (nextUpdate <= thisUpdate) throw refuse('its nextUpdate is not after its thisUpdate');
   const revoked = parts.optional(TAG.sequence);
-  const list = parts.optional(contextTag(0, true));
+  const list = isFirst ? undefined : parts.optional(contextTag(0, true));
   parts.finish('revocation list body');
-  if (list === undefined) throw refuse('it has no number');
-  return { issuer, thisUpdate, nextUpdate, revoked, extensions: readExtensionsIn(list) };
+  const extensions: Extensions = list === undefined ? new Map() : readExtensionsIn(list);
+  return { issuer, thisUpdate, nextUpdate, revoked, extensions };
 }
 
 /** Section 6.3.3 (f): the authority of that name, and it may sign lists. */
@@ -206,7 +234,7 @@ function checkIssuer(issuer: Element, authority: CertificateFacts): void {
 }
 
 /** The number, after the extensions that make a list something else than a full one. */
-function readNumber(extensions: Extensions): number {
+function readNumber(extensions: Extensions, numbered: boolean): number {
   if (extensions.has(EXTENSION.deltaCrlIndicator)) throw refuse('it is a delta list');
   if (extensions.has(EXTENSION.issuingDistributionPoint)) {
     throw refuse('it is an indirect or a partial list');
@@ -215,6 +243,7 @@ function readNumber(extensions: Extensions): number {
   const unknown = findUnknownCritical(extensions, known);
   if (unknown !== undefined) throw refuse(`it has an unknown critical extension, ${unknown}`);
   const extension = extensions.get(EXTENSION.crlNumber);
+  if (extension === undefined && !numbered) return 0;
   if (extension === undefined) throw refuse('it has no number');
   const hex = readInteger(readWhole(extension.value, TAG.integer, 'list number'), 'list number');
   const number = Number.parseInt(hex, 16);

@@ -155,6 +155,14 @@ export function readOid(element: Element): string {
 const malformedOid = (element: Element): MalformedDer =>
   new MalformedDer(`object identifier at byte ${element.start}`);
 
+/** Whether a bit string, under whatever tag, is one: at most 7 unused bits. X.690 section 8.6. */
+export function checkBitString({ source, start, body, end }: Element): void {
+  const unused = source[body] ?? 8;
+  if (end === body || unused > 7 || (unused > 0 && end - body === 1)) {
+    throw new MalformedDer(`bit string at byte ${start}`);
+  }
+}
+
 /** The bytes of a bit string that is a whole number of bytes, as keys and signatures are. */
 export function readBitString(element: Element): Uint8Array {
   expectTag(element, TAG.bitString, 'bit string');

@@ -128,14 +128,27 @@ export function findUnknownCritical(
 
 /** Whether basicConstraints says CA:TRUE. */
 export function readIsAuthority(extensions: Extensions): boolean {
+  return readBasicConstraints(extensions).isAuthority;
+}
+
+/** `pathLength`: how many authorities may stand below, Infinity where nothing is said. */
+export function readBasicConstraints(extensions: Extensions): {
+  isAuthority: boolean;
+  pathLength: number;
+} {
   const extension = extensions.get(EXTENSION.basicConstraints);
-  if (extension === undefined) return false;
+  if (extension === undefined) return { isAuthority: false, pathLength: Number.POSITIVE_INFINITY };
   const parts = new Children(readWhole(extension.value, TAG.sequence, 'basic constraints'));
   const flag = parts.optional(TAG.boolean);
   const pathLength = parts.optional(TAG.integer);
   parts.finish('basic constraints');
-  if (pathLength !== undefined) readInteger(pathLength, 'path length');
-  return flag !== undefined && readBoolean(flag);
+  return {
+    isAuthority: flag !== undefined && readBoolean(flag),
+    pathLength:
+      pathLength === undefined
+        ? Number.POSITIVE_INFINITY
+        : Number.parseInt(readInteger(pathLength, 'path length'), 16),
+  };
 }
 
 /** Whether a usage is allowed; a certificate without the extension allows everything. */

@@ -79,17 +79,24 @@ export function readPublicKey(spki: Uint8Array): KeyObject {
 /** A public key of any kind OpenSSL reads. @throws RefusalError KEY_UNACCEPTABLE */
 export function loadPublicKey(spki: Uint8Array): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    // OpenSSL takes the point at infinity, one zero byte, for a key.
+    if (readKeyBits(spki).length > 1) return key;
   } catch {
-    throw new RefusalError('KEY_UNACCEPTABLE', `The key cannot be read; ${ACCEPTED}.`);
+    // Whatever was wrong with it.
   }
+  throw new RefusalError('KEY_UNACCEPTABLE', `The key cannot be read; ${ACCEPTED}.`);
+}
+
+/** The bit string subjectPublicKey. @throws MalformedDer */
+function readKeyBits(spki: Uint8Array): Uint8Array {
+  const parts = new Children(readWhole(spki, TAG.sequence, 'public key'));
+  parts.next('key algorithm', TAG.sequence);
+  return readBitString(parts.next('key'));
 }
 
 /** SHA-1 of the bit string subjectPublicKey: 20 bytes. RFC 5280 section 4.2.1.2, method 1. */
-export function publicKeyIdentifier(key: KeyObject): Uint8Array {
-  const parts = new Children(readWhole(encodePublicKey(key), TAG.sequence, 'public key'));
-  parts.next('key algorithm', TAG.sequence);
-  return createHash('sha1')
-    .update(readBitString(parts.next('key')))
+export const publicKeyIdentifier = (key: KeyObject): Uint8Array =>
+  createHash('sha1')
+    .update(readKeyBits(encodePublicKey(key)))
     .digest();
-}

@@ -5,10 +5,12 @@
 import {
   bytesOf,
   Children,
+  checkBitString,
   contextTag,
   type Element,
   MalformedDer,
   readBitString,
+  readOid,
   readWhole,
   TAG,
 } from './der.ts';
@@ -42,9 +44,18 @@ export function readSigned(der: Uint8Array, what: string): SignedParts {
   const frame = new Children(readWhole(der, TAG.sequence, what));
   const body = frame.next(`body of the ${what}`, TAG.sequence);
   const algorithm = frame.next('signature algorithm', TAG.sequence);
+  checkAlgorithm(algorithm);
   const signature = readBitString(frame.next('signature'));
   frame.finish(what);
   return { body, algorithm, signature };
+}
+
+/** An identifier and at most one parameter, whatever they are. @throws MalformedDer */
+function checkAlgorithm(algorithm: Element): void {
+  const parts = new Children(algorithm);
+  readOid(parts.next('signature algorithm'));
+  if (!parts.done) parts.next('parameter');
+  parts.finish('signature algorithm');
 }
 
 /** The algorithm is named twice, inside and outside of what is signed. @throws MalformedDer */
@@ -73,8 +84,10 @@ export function readParts(der: Uint8Array): CertificateParts {
   const publicKey = bytesOf(body.next('public key', TAG.sequence));
   if (version > 1) {
     // issuerUniqueID and subjectUniqueID: nobody uses them, some certificates have them.
-    body.optional(contextTag(1, false));
-    body.optional(contextTag(2, false));
+    for (const number of [1, 2]) {
+      const identifier = body.optional(contextTag(number, false));
+      if (identifier !== undefined) checkBitString(identifier);
+    }
   }
   const list = version === 3 ? body.optional(contextTag(3, true)) : undefined;
   body.finish('certificate body');

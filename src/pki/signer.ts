@@ -2,7 +2,7 @@
  * What signs certificates and revocation lists: a CA's certificate and `sign(bytes)`, so that a
  * token or another process can hold the key. Source of truth: RFC 5280 section 4.1.1. Floor 1.
  */
-import { createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { RefusalError } from '../errors.ts';
 import {
   chooseAlgorithm,
@@ -32,12 +32,49 @@ export interface Signer {
   sign(bytes: Uint8Array): Promise<Uint8Array>;
 }
 
+/** A CA's private key, wherever it is: what it signs, and with what it is verified. */
+export interface AuthorityKey {
+  publicKey: KeyObject;
+  /** As `Signer.sign`, with the algorithm that `chooseAlgorithm` gives for the public key. */
+  sign(bytes: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A private key in memory. */
+export function holdAuthorityKey(key: KeyObject): AuthorityKey {
+  const publicKey = createPublicKey(key);
+  return { publicKey, sign: (bytes) => signBytes(chooseAlgorithm(publicKey), bytes, key) };
+}
+
+/**
+ * A key that another process or a token holds. Each of its signatures is verified before it is
+ * used: a broken signer makes no certificate and no list.
+ * @param sign answers bytes that nobody has checked.
+ */
+export function reachAuthorityKey(publicKey: KeyObject, sign: AuthorityKey['sign']): AuthorityKey {
+  const digest = digestOf(chooseAlgorithm(publicKey));
+  return {
+    publicKey,
+    async sign(bytes) {
+      const signature = await sign(bytes);
+      if (verify(digest, bytes, publicKey, signature)) return signature;
+      throw new RefusalError(
+        'SIGNER_FAILED',
+        `The signer answered ${signature.length} bytes that are no signature of its key.`,
+      );
+    },
+  };
+}
+
 /**
  * A signer whose private key is in memory.
  * @throws RefusalError INPUT_INVALID where the certificate is not a CA's, KEY_UNACCEPTABLE where
  *   the key is not the certificate's.
  */
-export function createSigner(certificatePem: string, key: KeyObject): Signer {
+export const createSigner = (certificatePem: string, key: KeyObject): Signer =>
+  createSignerWith(certificatePem, holdAuthorityKey(key));
+
+/** The same for a key wherever it is. */
+export function createSignerWith(certificatePem: string, key: AuthorityKey): Signer {
   const certificate = readDer(certificatePem, CERTIFICATE_PEM);
   const parts = refuseMalformed('INPUT_INVALID', 'The certificate', () => {
     const found = readParts(certificate);
@@ -46,13 +83,13 @@ export function createSigner(certificatePem: string, key: KeyObject): Signer {
     }
     return found;
   });
-  const publicKey = createPublicKey(key);
+  const { publicKey } = key;
   checkPublicKey(publicKey);
   if (!publicKey.equals(loadPublicKey(parts.publicKey))) {
     throw new RefusalError('KEY_UNACCEPTABLE', "The private key is not the certificate's.");
   }
   const algorithm = chooseAlgorithm(publicKey);
-  return { certificate, algorithm, sign: (bytes) => signBytes(algorithm, bytes, key) };
+  return { certificate, algorithm, sign: (bytes) => key.sign(bytes) };
 }
 
 /** In the thread pool: an RSA signature takes milliseconds. */

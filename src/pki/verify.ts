@@ -36,11 +36,20 @@ export function findFault(
   der: Uint8Array,
   authorities: readonly CertificateFacts[],
 ): string | undefined {
+  const verdict = findIssuer(der, authorities);
+  return typeof verdict === 'string' ? verdict : undefined;
+}
+
+/** The authority that issued this client certificate, or why it is not ours, as a sentence. */
+export function findIssuer(
+  der: Uint8Array,
+  authorities: readonly CertificateFacts[],
+): CertificateFacts | string {
   try {
     const parts = readParts(der);
-    return (
-      findChainFault(parts, authorities) ?? findProfileFault(parts) ?? findPublicKeyFault(parts)
-    );
+    const issuer = verifyChain(parts, authorities);
+    if (typeof issuer === 'string') return issuer;
+    return findProfileFault(parts) ?? findPublicKeyFault(parts) ?? issuer;
   } catch (error) {
     // Whatever else the crypto library has against it: a certificate nobody can read is not ours.
     const why = error instanceof MalformedDer ? `: ${error.message}` : '';
@@ -48,11 +57,30 @@ export function findFault(
   }
 }
 
+/**
+ * The authority, among those given, that issued another authority's certificate; undefined for a
+ * root, and where none did.
+ */
+export function findParent(
+  authority: CertificateFacts,
+  authorities: readonly CertificateFacts[],
+): CertificateFacts | undefined {
+  const parts = readParts(authority.der);
+  if (sameBytes(parts.issuer, parts.subject)) return undefined;
+  const issuer = verifyChain(parts, authorities);
+  return typeof issuer === 'string' ? undefined : issuer;
+}
+
+/** Whether this very authority, and no other of its name, signed a certificate. */
+export function isIssuedBy(certificate: CertificateFacts, authority: CertificateFacts): boolean {
+  return typeof verifyChain(readParts(certificate.der), [authority]) !== 'string';
+}
+
 /** RFC 5280 section 6.1.3 (a) 1 and 4, against each authority of that name. */
-function findChainFault(
+function verifyChain(
   parts: CertificateParts,
   authorities: readonly CertificateFacts[],
-): string | undefined {
+): CertificateFacts | string {
   const issuers = authorities.filter(
     (authority) =>
       authority.isAuthority && sameBytes(readParts(authority.der).subject, parts.issuer),
@@ -61,7 +89,8 @@ function findChainFault(
   const faults = issuers.map((issuer) =>
     findSignatureFault(parts.algorithm, issuer.publicKey, bytesOf(parts.body), parts.signature),
   );
-  if (faults.includes(undefined)) return undefined;
+  const issuer = issuers[faults.indexOf(undefined)];
+  if (issuer !== undefined) return issuer;
   return `The certificate does not come from the authority it names: ${faults[0]}.`;
 }
 

@@ -7,6 +7,7 @@ import { findPackage, isListed, type PackageRow } from '../catalog/packages.ts';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { type Control, parseControl, renderStanza } from '../deb/control.ts';
 import { poolKey } from '../deb/layout.ts';
+import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
 import type { Publisher } from './publisher.ts';
@@ -30,6 +31,8 @@ export interface IngestRequest {
   suite: string;
   component: string | undefined;
   actor: string;
+  /** Patterns of the package names that may be added; null for all. */
+  packages: readonly string[] | null;
   /** Asked once more before anything is placed: a certificate may be revoked in mid-upload. */
   confirm: () => void;
 }
@@ -61,12 +64,22 @@ export function chooseComponent(suite: Suite, component: string | undefined): st
   );
 }
 
-/** Reads and proves the archive; nothing is placed yet. */
-async function inspect(file: ReceivedFile): Promise<Control> {
+/** @throws RefusalError PACKAGE_FORBIDDEN */
+function checkAllowed({ actor, packages }: IngestRequest, name: string): void {
+  if (packages === null || packages.some((pattern) => matchesPattern(pattern, name))) return;
+  throw new RefusalError(
+    'PACKAGE_FORBIDDEN',
+    `${actor} may add the packages ${packages.join(', ')}, not ${name}`,
+  );
+}
+
+/** Reads and proves the archive, judged by the name inside it; nothing is placed yet. */
+async function inspect(file: ReceivedFile, request: IngestRequest): Promise<Control> {
   const source = await openFileSource(file.path);
   try {
     const archive = await readPackage(source);
     const control = parseControl(archive.control);
+    checkAllowed(request, control.name);
     await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
     return control;
   } finally {
@@ -200,8 +213,8 @@ function lockAll<Result>(
 /**
  * Add received files to a suite in one publication. Same bytes again change nothing; other bytes
  * are refused. Results come in the order of the files.
- * @throws RefusalError SUITE_UNKNOWN, COMPONENT_UNKNOWN, PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE,
- *   PACKAGE_CONFLICT, SPACE_EXHAUSTED
+ * @throws RefusalError SUITE_UNKNOWN, COMPONENT_UNKNOWN, PACKAGE_FORBIDDEN, PACKAGE_MALFORMED,
+ *   PACKAGE_UNACCEPTABLE, PACKAGE_CONFLICT, SPACE_EXHAUSTED
  */
 export async function ingestPackages(
   parts: IngestParts,
@@ -212,7 +225,7 @@ export async function ingestPackages(
   const place = { suite: suite.name, component };
   const proven = new Map<string, { control: Control; file: ReceivedFile }>();
   for (const file of request.files) {
-    const control = await inspect(file);
+    const control = await inspect(file, request);
     checkArchitecture(control, suite);
     checkKind(control);
     const twin = proven.get(keyOf(control));

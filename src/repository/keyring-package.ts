@@ -3,7 +3,7 @@
  * theirs. Source: Debian Policy 5.6.7 for the name. Floor 3.
  */
 import { buildPackage } from '../deb/build.ts';
-import { describeKey, exportKeyring, type SecretKey } from '../signing/key.ts';
+import { describeKey, exportKeyring, type PublicKey } from '../signing/key.ts';
 import type { OwnPackage } from './own-packages.ts';
 
 /** The organisation's name as a package name may have it. */
@@ -15,16 +15,20 @@ function slugOf(organisation: string): string {
   return slug.length > 1 ? slug : 'aptkeep';
 }
 
-/** The version is the day the newest key was made, so that a rotation makes an upgrade. */
+/**
+ * @param edition grows whenever the keys change. The version is the day the newest key was made and
+ *   the edition, so that each step of a rotation makes an upgrade.
+ */
 export async function buildKeyringPackage(
   organisation: string,
-  keys: readonly SecretKey[],
+  keys: readonly PublicKey[],
+  edition: number,
 ): Promise<OwnPackage & { filename: string }> {
   const facts = await Promise.all(keys.map(describeKey));
   const newest = Math.max(...facts.map((one) => one.created.getTime()));
-  const version = new Date(newest).toISOString().slice(0, 10).replaceAll('-', '.');
+  const day = new Date(newest).toISOString().slice(0, 10).replaceAll('-', '.');
+  const version = edition === 0 ? day : `${day}.${edition}`;
   const name = `${slugOf(organisation)}-archive-keyring`;
-  const keyring = Buffer.concat(keys.map((key) => exportKeyring(key).binary));
   const content = await buildPackage(
     {
       Package: name,
@@ -36,7 +40,7 @@ export async function buildKeyringPackage(
       'Multi-Arch': 'foreign',
       Description: `OpenPGP keyring of the ${organisation} package repository`,
     },
-    [{ path: `/usr/share/keyrings/${name}.gpg`, content: keyring, mode: 0o644 }],
+    [{ path: `/usr/share/keyrings/${name}.gpg`, content: exportKeyring(keys).binary, mode: 0o644 }],
     Math.floor(newest / 1000),
   );
   return { package: name, version, filename: `${name}_${version}_all.deb`, content };

@@ -63,7 +63,8 @@ export async function publishOwnPackages(
       files.push(await stage(parts, await readBytes(parts, made)));
     }
     if (files.length === 0) return;
-    await ingestPackages(parts, { files, suite, component: undefined, actor, confirm: () => {} });
+    const request = { files, suite, component: undefined, packages: null, actor };
+    await ingestPackages(parts, { ...request, confirm: () => {} });
   } finally {
     for (const { path } of files) await rm(path, { force: true });
   }

@@ -9,7 +9,8 @@ import { insertPublication, type PublicationRow } from '../catalog/publications.
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { pointSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
-import { type SignedRelease, signRelease } from '../signing/sign.ts';
+import { signRelease } from '../signing/sign.ts';
+import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
 import type { Indexes } from './indexes.ts';
 import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
@@ -56,7 +57,7 @@ async function sign(
     components: suite.components,
     files: [...files],
   });
-  return signRelease(release, parts.signingKeys, new Date(date));
+  return signRelease(release, parts.signingKeys, new Date(date), parts.now);
 }
 
 async function recordChange(

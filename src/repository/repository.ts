@@ -4,7 +4,7 @@
  */
 import type { Catalog } from '../catalog/sql.ts';
 import type { Logger } from '../log.ts';
-import type { SecretKey } from '../signing/key.ts';
+import type { SigningKey } from '../signing/signing-key.ts';
 import type { Storage } from '../storage/storage.ts';
 
 export interface Repository {
@@ -12,8 +12,11 @@ export interface Repository {
   storage: Storage;
   /** Where uploads are received: on the pool's filesystem, so that placing is a rename. */
   staging: string;
-  /** Every Release is signed once by each; more than one only while a key is rotated. */
-  signingKeys: readonly SecretKey[];
+  /**
+   * Every Release is signed once by each; more than one only while a key is rotated, which changes
+   * the contents of this array.
+   */
+  readonly signingKeys: SigningKey[];
   /** Milliseconds since the epoch. */
   now: () => number;
   log: Logger;

@@ -2,9 +2,19 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildPackage, buildTar, controlMember } from '../deb/build.ts';
 import { createScratch, run, succeed } from '../e2e/command.ts';
-import { buildDeb } from '../http/packages.ts';
-import { ask, type IssuedClient, put, readCode, type Site, startSite } from '../http/start.ts';
+import { listFiles } from '../e2e/site.ts';
+import { buildDeb, buildForm } from '../http/packages.ts';
+import {
+  type Answer,
+  ask,
+  type IssuedClient,
+  put,
+  readCode,
+  type Site,
+  startSite,
+} from '../http/start.ts';
 import { CLIENT, forge, record } from './forge.ts';
 
 const data = join(createScratch('authorisation'), 'data');
@@ -71,6 +81,117 @@ describe('a host', () => {
   ])('gains nothing by %s', async (name, value) => {
     const answer = await ask(site, host, '/v1/certificates', { headers: { [name]: value } });
     expect(answer.status).toBe(403);
+  });
+});
+
+/** The fields of a control paragraph behind Package. */
+const REST = ['Version: 1.0', 'Architecture: all', 'Maintainer: A <a@b>', 'Description: x'];
+
+describe('an uploader that is limited to package names', () => {
+  let limited: IssuedClient;
+  beforeAll(async () => {
+    limited = await site.issue('moodle', 'uploader', ['stable'], ['lu-moodle-*', 'php-foo']);
+  });
+
+  const post = (...packages: Buffer[]): Promise<Answer> => {
+    const { type, body } = buildForm(packages.map((bytes) => ['package', bytes]));
+    const headers = { 'Content-Type': type };
+    return ask(site, limited, '/upload/stable', { method: 'POST', body, headers });
+  };
+  const withControl = (...lines: string[]): Buffer =>
+    buildPackage({
+      control: controlMember(
+        buildTar([{ name: './control', content: `${[...lines, ...REST].join('\n')}\n` }]),
+      ),
+    });
+  const readState = async () => [
+    await listFiles(join(data, 'pool')),
+    (await site.perform('suite.show', { suite: 'stable' })).publication,
+    (await site.perform('package.list', {})).packages.map((one) => one.package),
+  ];
+
+  it('adds what is named for it', async () => {
+    for (const name of ['lu-moodle-lu', 'lu-moodle-', 'php-foo']) {
+      expect((await put(site, limited, buildDeb(name), 'stable/sudo_1.0_all.deb')).status).toBe(
+        201,
+      );
+    }
+  });
+
+  it.each<[string, () => Buffer, string]>([
+    ['another name', () => buildDeb('sudo'), 'sudo'],
+    ['a name that goes on', () => buildDeb('php-foo2'), 'php-foo2'],
+    ['a name that begins earlier', () => buildDeb('xlu-moodle-lu'), 'xlu-moodle-lu'],
+    ['the pattern’s beginning', () => buildDeb('lu-moodle'), 'lu-moodle'],
+    ['a source of an allowed name', () => withControl('Package: sudo', 'Source: php-foo'), 'sudo'],
+    [
+      'a field that provides an allowed name',
+      () => withControl('Package: sudo', 'Provides: php-foo'),
+      'sudo',
+    ],
+    [
+      'a package for the installer',
+      () => withControl('Package: sudo-udeb', 'Package-Type: udeb'),
+      'sudo-udeb',
+    ],
+  ])('is refused %s, whatever the file is called', async (_name, build, named) => {
+    const before = await readState();
+    for (const file of ['lu-moodle-lu_1.0_all.deb', 'php-foo', 'main/php-foo_1.0_all.deb']) {
+      const answer = await put(site, limited, build(), `stable/${file}`);
+      expect([answer.status, answer.reason]).toEqual([403, 'Package not allowed']);
+      expect(JSON.parse(answer.text)).toMatchObject({
+        code: 'PACKAGE_FORBIDDEN',
+        detail: `moodle may add the packages lu-moodle-*, php-foo, not ${named}`,
+      });
+    }
+    expect(await readState()).toEqual(before);
+  });
+
+  it.each<[string, () => Buffer]>([
+    ['a name in upper case', () => withControl('Package: PHP-foo')],
+    ['a name with a slash', () => withControl('Package: lu-moodle-/x')],
+    ['a name twice', () => withControl('Package: sudo', 'Package: php-foo')],
+    [
+      'an installer’s package of its name',
+      () => withControl('Package: php-foo', 'Package-Type: udeb'),
+    ],
+  ])('is not helped by %s', async (_name, build) => {
+    const before = await readState();
+    expect((await put(site, limited, build())).status).toBe(422);
+    expect(await readState()).toEqual(before);
+  });
+
+  it('adds a form whole or not at all, wherever the forbidden part stands', async () => {
+    const before = await readState();
+    const [good, bad] = [buildDeb('lu-moodle-new'), buildDeb('sudo')];
+    for (const parts of [
+      [good, bad],
+      [bad, good],
+      [good, bad, buildDeb('php-foo', { version: '2' })],
+    ]) {
+      expect(readCode(await post(...parts))).toBe('PACKAGE_FORBIDDEN');
+      expect(await readState()).toEqual(before);
+    }
+    expect((await post(good, buildDeb('php-foo', { version: '2' }))).status).toBe(201);
+  });
+
+  it('is refused a forbidden package also where exactly these bytes are there already', async () => {
+    const anyone = await site.issue('anyone', 'uploader');
+    expect((await put(site, anyone, buildDeb('present'))).status).toBe(201);
+    expect(readCode(await put(site, limited, buildDeb('present')))).toBe('PACKAGE_FORBIDDEN');
+  });
+
+  it('is refused another suite, whatever the name', async () => {
+    await site.perform('suite.create', { name: 'other', origin: 'Test', label: 'Test' });
+    const answer = await put(site, limited, buildDeb('php-foo'), 'other/php-foo.deb');
+    expect(readCode(answer)).toBe('SUITE_FORBIDDEN');
+  });
+
+  it('has its refusals in the audit log', async () => {
+    const { entries } = await site.perform('audit.list', {});
+    expect(entries).toContainEqual(
+      expect.objectContaining({ actor: 'moodle', outcome: 'refused PACKAGE_FORBIDDEN' }),
+    );
   });
 });
 

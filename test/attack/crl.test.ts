@@ -140,11 +140,12 @@ describe('a list of a hundred thousand', () => {
       `WITH RECURSIVE counter(number) AS
          (SELECT 1 UNION ALL SELECT number + 1 FROM counter WHERE number < 100000)
        INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-         issued_at, issued_by, revoked_at, revocation_reason)
+         issued_at, issued_by, revoked_at, revocation_reason, authority)
        SELECT printf('f%031x', number), 'bulk-' || number, 'host', NULL, $1, $2, '' || number, '',
-         $1, 'test', $1, 'superseded' FROM counter`,
+         $1, 'test', $1, 'superseded', $3 FROM counter`,
       before,
       later,
+      site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
     );
     await site.perform('certificate.revoke', { certificate: 'gone' });
     const { trust } = site.parts.authority;

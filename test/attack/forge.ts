@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Role } from '../../src/authority/profiles.ts';
 import { type CertificateRow, insertCertificate } from '../../src/catalog/certificates.ts';
+import { insertHost } from '../../src/catalog/hosts.ts';
 import { succeed } from '../e2e/command.ts';
 import type { Client } from '../e2e/site.ts';
 import type { Site } from '../http/start.ts';
@@ -138,7 +139,7 @@ export async function forgeAuthority(site: Site): Promise<Pair> {
   return forgeSelfSigned(site, subject, constraints);
 }
 
-/** Records a forged certificate, as if the program had issued it. */
+/** Records a forged certificate, and its host, as if the program had issued it. */
 export async function record(site: Site, client: Client, role: Role): Promise<string> {
   const pem = await readFile(client.certificate, 'utf8');
   const certificate = new X509Certificate(pem);
@@ -147,6 +148,7 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     name: client.name,
     role,
     suites: null,
+    packages: null,
     not_before: certificate.validFromDate.toISOString(),
     not_after: certificate.validToDate.toISOString(),
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
@@ -155,10 +157,16 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     issued_by: 'test',
     revoked_at: null,
     revocation_reason: null,
+    authority: site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
     replaces: null,
     superseded_at: null,
   };
   await insertCertificate(site.parts.authority.catalog, row);
   site.parts.authority.trust.remember(row);
+  if (role === 'host') {
+    const host = { name: client.name, group_name: 'default', added_at: row.issued_at };
+    await insertHost(site.parts.authority.catalog, host);
+    site.parts.readers.invalidate();
+  }
   return row.serial;
 }

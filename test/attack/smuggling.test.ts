@@ -187,8 +187,8 @@ describe('a peer that takes its time', () => {
     slow = { ...site, port: (gate.server.address() as AddressInfo).port };
   });
 
-  afterAll(() => {
-    gate.close();
+  afterAll(async () => {
+    await gate.close();
     gate.server.close();
   });
 

@@ -103,8 +103,8 @@ describe('a second time', () => {
     'where only %s is there, it is never overwritten',
     async (file) => {
       const other = join(scratch, `only-${file}`);
-      await mkdir(join(other, 'certs'), { recursive: true });
-      await writeFile(join(other, 'certs', file), 'a key of somebody else\n');
+      await mkdir(join(other, 'certs'), { recursive: true, mode: 0o700 });
+      await writeFile(join(other, 'certs', file), 'a key of somebody else\n', { mode: 0o600 });
       await expect(initialise(other)).rejects.toMatchObject({ code: 'ALREADY_INITIALISED' });
       expect(await readFile(join(other, 'certs', file), 'utf8')).toBe('a key of somebody else\n');
     },

@@ -5,6 +5,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { issuingAuthority } from '../../src/authority/authority.ts';
 import { issueNextCrl } from '../../src/authority/crl.ts';
 import { revokeCertificates } from '../../src/authority/revoke.ts';
 import type { CrlRow } from '../../src/catalog/crls.ts';
@@ -108,9 +109,9 @@ describe('revoking', () => {
 
   it('is undone whole where its list cannot be made, and can be repeated', async () => {
     const row = await issue(kept, 'unlucky');
-    const { signer } = kept.authority;
+    const { facts, signer } = issuingAuthority(kept.authority);
     const broken = { ...signer, sign: () => Promise.reject(new Error('the token is gone')) };
-    const authority = { ...kept.authority, signer: broken };
+    const authority = { ...kept.authority, issuers: [{ facts, signer: broken }] };
     await expect(revokeCertificates(authority, 'unlucky', 'superseded')).rejects.toThrow('token');
     expect(kept.authority.trust.isRevoked(row.serial)).toBe(false);
     const [after] = await revokeCertificates(kept.authority, 'unlucky', 'superseded');

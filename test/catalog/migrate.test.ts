@@ -1,14 +1,17 @@
 /** Migrations: each applied once and whole, in order; and the schema that they come to. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { applyMigrations, migrate } from '../../src/catalog/migrate.ts';
-import type { Catalog } from '../../src/catalog/sql.ts';
+import { FIRST_STATEMENTS } from '../../src/catalog/migrations/0001-first.ts';
+import type { Catalog, SqlExecutor } from '../../src/catalog/sql.ts';
 import { openSqlite } from '../../src/catalog/sqlite.ts';
 
 const NOW = new Date('2026-11-23T09:00:00.000Z');
 const LATER = new Date('2027-01-01T00:00:00.000Z');
+/** How many steps lead to the schema of today. */
+const STEPS = readdirSync(new URL('../../src/catalog/migrations', import.meta.url)).length;
 
 describe('migrate', () => {
   let directory: string;
@@ -27,18 +30,17 @@ describe('migrate', () => {
     await migrate(catalog, NOW);
     const schema = await catalog.all('select * from sqlite_schema order by name');
     await migrate(catalog, LATER);
-    const times = (await catalog.all('select applied_at from migration')).map(
-      (row) => row.applied_at,
-    );
-    expect(new Set(times)).toEqual(new Set([NOW.toISOString()]));
+    const once = Array.from({ length: STEPS }, (_, index) => ({
+      number: index + 1,
+      applied_at: NOW.toISOString(),
+    }));
+    expect(await applied()).toEqual(once);
     expect(await catalog.all('select * from sqlite_schema order by name')).toEqual(schema);
   });
 
   it('makes it once also when two begin together', async () => {
     await Promise.all([migrate(catalog, NOW), migrate(catalog, NOW)]);
-    const before = await applied();
-    await migrate(catalog, LATER);
-    expect(await applied()).toEqual(before);
+    expect(await applied()).toHaveLength(STEPS);
   });
 
   it('makes every table that was asked for', async () => {
@@ -47,12 +49,27 @@ describe('migrate', () => {
       "select name from sqlite_schema where type = 'table' order by name",
     );
     expect(tables.map(({ name }) => name)).toEqual(
-      ['audit', 'certificate', 'counter', 'crl', 'host', 'listing', 'migration', 'package'].concat([
+      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'listing'].concat([
+        'migration',
+        'package',
         'publication',
         'setting',
         'suite',
       ]),
     );
+  });
+
+  it('puts the hosts of an older catalog into a group that may read everything', async () => {
+    await applyMigrations(catalog, [FIRST_STATEMENTS], NOW);
+    await catalog.run("insert into host values ('web', 'default', $1)", NOW.toISOString());
+    await migrate(catalog, LATER);
+    const created_at = NOW.toISOString();
+    expect(
+      await catalog.all(
+        `select h.name, g.suites, g.created_at from host h
+         join host_group g on g.name = h.group_name`,
+      ),
+    ).toEqual([{ name: 'web', suites: null, created_at }]);
   });
 
   it('finds the current contents of a suite by an index', async () => {
@@ -76,6 +93,24 @@ describe('migrate', () => {
       { number: 1, applied_at: NOW.toISOString() },
       { number: 2, applied_at: LATER.toISOString() },
     ]);
+  });
+
+  it('runs what a statement cannot say in its place, in the same transaction', async () => {
+    const copy = async (sql: SqlExecutor): Promise<void> => {
+      for (const { a } of await sql.all<{ a: number }>('select a from one')) {
+        await sql.run('insert into two (a) values ($1)', a + 1);
+      }
+    };
+    const first = ['create table one (a bigint)', 'insert into one (a) values (1)'];
+    const second = ['create table two (a bigint)', copy];
+    const failing = async (): Promise<void> => {
+      throw new Error('no more');
+    };
+    const broken = applyMigrations(catalog, [first, [...second, failing]], NOW);
+    await expect(broken).rejects.toThrow('no more');
+    await expect(catalog.all('select * from two')).rejects.toThrow('two');
+    await applyMigrations(catalog, [first, second], LATER);
+    expect(await catalog.all('select * from two')).toEqual([{ a: 2 }]);
   });
 
   it('undoes a migration that fails, whole, and keeps those before it', async () => {

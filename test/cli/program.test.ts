@@ -22,11 +22,21 @@ describe('help', () => {
   it('has the nouns that are promised', () => {
     const words = commands.map((path) => path.join(' '));
     for (const promised of [
-      ...['init', 'serve', 'status', 'audit', 'publish', 'upload'],
+      ...['init', 'serve', 'status', 'audit', 'audit verify', 'audit export', 'publish', 'upload'],
       ...['cert issue', 'cert list', 'cert show', 'cert revoke', 'cert test', 'cert renew'],
+      ...['ca list', 'ca rotate', 'key rotate'],
       ...['crl show', 'crl refresh', 'crl export', 'suite create', 'suite list', 'suite show'],
       ...['package list', 'package show', 'publication list', 'publication show'],
-      ...['key show', 'key export', 'host add', 'host list', 'host show', 'host remove'],
+      ...[
+        'key show',
+        'key export',
+        'host add',
+        'host list',
+        'host show',
+        'host set',
+        'host remove',
+      ],
+      ...['group create', 'group list', 'group show', 'group set', 'group remove'],
     ]) {
       expect(words).toContain(promised);
     }
@@ -87,6 +97,13 @@ describe('wrong usage', () => {
       ['status', '--server', 'http://localhost:1', '--cert', 'a', '--key', 'b', '--ca', 'c'],
       /https/,
     ],
+    ['a group set to nothing', ['group', 'set', 'lab'], /--suites, --all-suites/],
+    [
+      'a group set to both',
+      ['group', 'set', 'lab', '--suites', 'a', '--all-suites'],
+      /exclude each other/,
+    ],
+    ['a group of no suite', ['group', 'create', 'lab', '--suites', ','], /at least one suite/],
     ['publish without a suite', ['publish'], /name one suite, or --all/],
   ];
   it.each(cases)('%s: status 2, one line on standard error', async (_name, words, why) => {
@@ -120,11 +137,12 @@ describe('completion', () => {
 
   it('completes commands, their commands and their options in bash', async () => {
     expect(await complete('aptkeep', 'ce')).toEqual(['cert']);
-    expect((await complete('aptkeep', 'cert', '')).slice(0, 5)).toEqual([
+    expect((await complete('aptkeep', 'cert', '')).slice(0, 6)).toEqual([
       'issue',
       'list',
       'show',
       'revoke',
+      'renew',
       'test',
     ]);
     expect(await complete('aptkeep', 'cert', 'issue', 'web0', '--ro')).toEqual(['--role']);
@@ -146,7 +164,7 @@ describe('the manual page', () => {
       const leaves = commands.some(
         (one) => one.length > path.length && path.every((word, at) => one[at] === word),
       );
-      if (!leaves) expect(stdout).toContain(path.join(' '));
+      if (!leaves || path.join(' ') === 'audit') expect(stdout).toContain(path.join(' '));
     }
   });
 });

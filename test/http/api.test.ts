@@ -10,9 +10,19 @@ import supertest, { type Test } from 'supertest';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { ROUTES, type RoutedName } from '../../src/http/routes.ts';
+import { OPERATIONS } from '../../src/operations/table.ts';
 import { createScratch } from '../e2e/command.ts';
-import { buildDeb } from './packages.ts';
-import { createKeyAndRequest, type IssuedClient, put, type Site, startSite } from './start.ts';
+import { listFiles } from '../e2e/site.ts';
+import { buildDeb, buildForm } from './packages.ts';
+import {
+  ask,
+  createKeyAndRequest,
+  type IssuedClient,
+  put,
+  readCode,
+  type Site,
+  startSite,
+} from './start.ts';
 
 interface Attempt {
   /** Who may. */
@@ -51,6 +61,13 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     path: (role) => ({ certificate: `victim-of-${role}` }),
     body: () => ({ reason: 'superseded' }),
   },
+  'authority.list': { roles: WATCHERS },
+  'authority.rotate': { roles: ADMIN, path: () => ({ authority: 'server' }), body: () => ({}) },
+  'authority.finish': {
+    roles: ADMIN,
+    path: () => ({ authority: 'server' }),
+    body: () => ({ force: true }),
+  },
   'crl.show': { roles: WATCHERS },
   'crl.refresh': { roles: ADMIN, body: () => ({}) },
   'crl.export': { roles: WATCHERS },
@@ -67,12 +84,28 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'package.show': { roles: ALL_BUT_HOSTS, path: () => ({ package: 'shown' }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
+  'key.rotate': { roles: ADMIN, body: () => ({}) },
+  'key.finish': { roles: ADMIN, body: () => ({ force: true }) },
   'key.package': { roles: ALL_BUT_HOSTS },
   'host.add': { roles: ADMIN, body: (role) => ({ host: `added-by-${role}` }) },
   'host.list': { roles: WATCHERS },
   'host.show': { roles: WATCHERS, path: () => ({ host: 'the-host' }) },
   'host.apt': { roles: ADMIN, path: () => ({ host: 'the-host' }) },
+  'host.set': {
+    roles: ADMIN,
+    path: () => ({ host: 'the-host' }),
+    body: () => ({ group: 'default' }),
+  },
   'host.remove': { roles: ADMIN, path: (role) => ({ host: `gone-by-${role}` }) },
+  'group.create': { roles: ADMIN, body: (role) => ({ group: `made-by-${role}` }) },
+  'group.list': { roles: WATCHERS },
+  'group.show': { roles: WATCHERS, path: () => ({ group: 'default' }) },
+  'group.set': {
+    roles: ADMIN,
+    path: () => ({ group: 'default' }),
+    body: (role) => ({ description: `set by ${role}` }),
+  },
+  'group.remove': { roles: ADMIN, path: (role) => ({ group: `gone-by-${role}` }) },
   // By a kit's certificate alone, which reaches nothing else: attack/enrolment.test.ts.
   'host.enrol': { roles: [], body: () => ({ csr }) },
   'host.report': {
@@ -81,7 +114,13 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   },
   'server.renew': { roles: ADMIN, body: () => ({}) },
   'audit.list': { roles: WATCHERS },
+  'audit.verify': { roles: WATCHERS },
 };
+
+/** All but those by which everybody keeps their own certificate and says what they have. */
+const NOT_OF_ONESELF = (Object.keys(ATTEMPTS) as RoutedName[]).filter(
+  (name) => !['certificate.renew', 'host.report'].includes(name),
+);
 
 const data = join(createScratch('api'), 'data');
 const clients = new Map<Role, IssuedClient>();
@@ -121,6 +160,7 @@ beforeAll(async () => {
     clients.set(role, await site.issue(`the-${role}`, role));
     await site.issue(`victim-of-${role}`, 'host');
     await site.perform('host.add', { host: `gone-by-${role}` });
+    await site.perform('group.create', { group: `gone-by-${role}` });
   }
   expect((await put(site, clientOf('uploader'), buildDeb('shown'))).status).toBe(201);
 });
@@ -146,7 +186,8 @@ describe('who may do what', () => {
     }
     expect(answer.status).toBe(403);
     expect(answer.type).toBe('application/problem+json');
-    expect(answer.body).toMatchObject({ status: 403, code: 'ROLE_FORBIDDEN' });
+    const detail = `${name} needs the role ${OPERATIONS[name].roles.join(' or ')}; the-${role} is ${role}`;
+    expect(answer.body).toMatchObject({ status: 403, code: 'ROLE_FORBIDDEN', detail });
   });
 
   it('leaves the refused ones without effect', async () => {
@@ -158,6 +199,49 @@ describe('who may do what', () => {
     expect(names).not.toContain('gone-by-admin');
     const shown = await site.perform('certificate.show', { certificate: 'victim-of-uploader' });
     expect(shown.certificates.map((one) => one.status)).toEqual(['valid']);
+  });
+
+  /** Everything that is written down but who asked for it. */
+  async function dumpCatalog(): Promise<string> {
+    const { catalog } = site.parts.repository;
+    const tables = await catalog.all<{ name: string }>(
+      "select name from sqlite_schema where type = 'table' and name <> 'audit' order by name",
+    );
+    const rows = tables.map(({ name }) => catalog.all(`select * from ${name}`));
+    return JSON.stringify([await Promise.all(rows), await listFiles(join(data, 'pool'))]);
+  }
+
+  it.each(['host', 'observer'] as const)(
+    '%s changes nothing, whatever it asks for and wherever it uploads',
+    async (role) => {
+      const before = await dumpCatalog();
+      for (const name of NOT_OF_ONESELF) await attempt(name, role);
+      for (const prefix of ['', '/v1']) {
+        for (const place of ['stable/x.deb', 'stable/main/x.deb']) {
+          const path = `${prefix}/upload/${place}`;
+          const body = buildDeb('by-a-reader');
+          const answer = await ask(site, clientOf(role), path, { method: 'PUT', body });
+          expect(JSON.parse(answer.text)).toMatchObject({
+            ...{ status: 403, code: 'ROLE_FORBIDDEN' },
+            detail: `package.add needs the role uploader or admin; the-${role} is ${role}`,
+          });
+        }
+        for (const place of ['stable', 'stable/main']) {
+          const { type, body } = buildForm([['package', buildDeb('by-a-reader')]]);
+          const headers = { 'Content-Type': type };
+          const question = { method: 'POST', body, headers };
+          const answer = await ask(site, clientOf(role), `${prefix}/upload/${place}`, question);
+          expect([answer.status, readCode(answer)]).toEqual([403, 'ROLE_FORBIDDEN']);
+        }
+      }
+      expect(await dumpCatalog()).toBe(before);
+    },
+  );
+
+  it('uploader changes nothing by any operation but the one that is its own', async () => {
+    const before = await dumpCatalog();
+    for (const name of NOT_OF_ONESELF) await attempt(name, 'uploader');
+    expect(await dumpCatalog()).toBe(before);
   });
 
   it('is in the audit log, the refused attempts too', async () => {

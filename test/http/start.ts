@@ -40,7 +40,12 @@ export interface Site {
   ca: string;
   /** An operation as the directory's owner asks for it. */
   perform<Name extends OperationName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>;
-  issue(name: string, role: IssuableRole, suites?: string[]): Promise<IssuedClient>;
+  issue(
+    name: string,
+    role: IssuableRole,
+    suites?: string[],
+    packages?: string[],
+  ): Promise<IssuedClient>;
 }
 
 export interface SiteOptions {
@@ -84,9 +89,9 @@ export async function startSite(data: string, options: SiteOptions = {}): Promis
     url: parts.url,
     ca,
     perform: (name, input) => perform(parts, createLocalActor(), name, input),
-    async issue(name, role, suites) {
+    async issue(name, role, suites, packages) {
       const { key, csr } = createKeyAndRequest();
-      const limits = suites === undefined ? {} : { suites };
+      const limits = { ...(suites && { suites }), ...(packages && { packages }) };
       const issued = await site.perform('certificate.issue', { name, role, csr, ...limits });
       const folder = join(`${data}-clients`, `${name}-${issued.serial}`);
       const files = { certificate: join(folder, `${name}.crt`), key: join(folder, `${name}.key`) };

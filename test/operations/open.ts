@@ -44,7 +44,8 @@ export async function openSite(): Promise<OpenSite> {
 }
 
 const createActor = (role: Role): Actor => ({
-  ...{ name: `the-${role}`, role, serial: 'abc123', suites: null, address: '192.0.2.7' },
+  ...{ name: `the-${role}`, role, serial: 'abc123', suites: null, packages: null },
+  address: '192.0.2.7',
   confirm: () => {},
 });
 

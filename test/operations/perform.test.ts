@@ -29,6 +29,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'certificate.show': ['observer', 'admin'],
   'certificate.revoke': ['admin'],
   'certificate.test': ['observer', 'admin'],
+  'authority.list': ['observer', 'admin'],
+  'authority.rotate': ['admin'],
+  'authority.finish': ['admin'],
   'crl.show': ['observer', 'admin'],
   'crl.refresh': ['admin'],
   'crl.export': ['observer', 'admin'],
@@ -43,22 +46,33 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'publication.show': ['uploader', 'observer', 'admin'],
   'key.show': ['uploader', 'observer', 'admin'],
   'key.export': ['uploader', 'observer', 'admin'],
+  'key.rotate': ['admin'],
+  'key.finish': ['admin'],
   'key.package': ['uploader', 'observer', 'admin'],
   'host.add': ['admin'],
   'host.list': ['observer', 'admin'],
   'host.show': ['observer', 'admin'],
   'host.apt': ['admin'],
+  'host.set': ['admin'],
   'host.remove': ['admin'],
+  'group.create': ['admin'],
+  'group.list': ['observer', 'admin'],
+  'group.show': ['observer', 'admin'],
+  'group.set': ['admin'],
+  'group.remove': ['admin'],
   'host.enrol': ['enrolment'],
   'host.report': ['host'],
   'server.renew': ['admin'],
   'audit.list': ['observer', 'admin'],
+  'audit.verify': ['observer', 'admin'],
 };
 
 /** The operations that change something. */
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
-  ...(['suite.publish', 'package.add', 'host.add', 'host.remove'] as const),
+  ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
+  ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
+  ...(['group.create', 'group.set', 'group.remove'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
 ];
 
@@ -87,13 +101,19 @@ beforeAll(async () => {
   });
   examples = {
     'status.show': {},
-    'certificate.issue': { name: 'ci', role: 'uploader', csr: createCsr(), suites: ['stable'] },
+    'certificate.issue': {
+      ...{ name: 'ci', role: 'uploader', csr: createCsr(), suites: ['stable'] },
+      packages: ['hel*'],
+    },
     'certificate.self': {},
     'certificate.renew': { csr: createCsr() },
     'certificate.list': {},
     'certificate.show': { certificate: 'web' },
     'certificate.revoke': { certificate: 'ci', reason: 'superseded' },
     'certificate.test': { pem },
+    'authority.list': {},
+    'authority.rotate': { authority: 'server' },
+    'authority.finish': { authority: 'server', force: true },
     'crl.show': {},
     'crl.refresh': {},
     'crl.export': {},
@@ -108,16 +128,25 @@ beforeAll(async () => {
     'publication.show': { suite: 'stable', number: 1 },
     'key.show': {},
     'key.export': {},
+    'key.rotate': {},
+    'key.finish': { force: true },
     'key.package': {},
-    'host.add': { host: 'db' },
+    'host.add': { host: 'db', group: 'default' },
     'host.list': {},
     'host.show': { host: 'web' },
     'host.apt': { host: 'web', root: '/tmp/root', key: 'web.key' },
+    'host.set': { host: 'db', group: 'default' },
     'host.remove': { host: 'db' },
+    'group.create': { group: 'lab', suites: ['stable'], description: 'the laboratory' },
+    'group.list': {},
+    'group.show': { group: 'default' },
+    'group.set': { group: 'lab', suites: ['stable'], description: '' },
+    'group.remove': { group: 'lab' },
+    'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
+    'audit.verify': { head: `0:${'0'.repeat(64)}` },
     'host.enrol': { csr: createCsr() },
     'host.report': { serverCa: 'a'.repeat(64), keyring: 'b'.repeat(64), client: '0.1.0' },
     'server.renew': {},
-    'audit.list': { since: '2021-05-14', limit: 10 },
   };
 });
 afterAll(async () => {
@@ -182,6 +211,7 @@ describe('an operation that is allowed', () => {
       {
         ...{ number: expect.any(Number), at, actor, role, serial, address },
         ...{ operation: 'suite.publish', subject: 'stable', outcome: 'done', detail: '' },
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
       },
     ]);
   });
@@ -196,7 +226,11 @@ describe('a role', () => {
       const rows = await recordAudit(async () => {
         for (const name of forbidden) {
           const refused = perform(site.parts, ACTORS[role], name, { nonsense: true });
-          expect(await refusalOf(refused), name).toBe('ROLE_FORBIDDEN');
+          const roles = ALLOWED[name].join(' or ');
+          await expect(refused, name).rejects.toMatchObject({
+            code: 'ROLE_FORBIDDEN',
+            message: `${name} needs the role ${roles}; the-${role} is ${role}`,
+          });
         }
       });
       // A refused role is written down for reads too: somebody tried a door that is not theirs.
@@ -214,6 +248,40 @@ describe('a role', () => {
       expect(await refusalOf(refused)).toBe('SUITE_FORBIDDEN');
     });
     expect(rows.map((row) => row.outcome)).toEqual(['refused SUITE_FORBIDDEN']);
+  });
+
+  it('uploader is kept to its suites when it reads, and told which those are', async () => {
+    const limited = { ...ACTORS.uploader, suites: ['testing'] };
+    const refused = ['suite.show', 'publication.list', 'publication.show', 'package.show'] as const;
+    const rows = await recordAudit(async () => {
+      for (const name of refused) {
+        await expect(perform(site.parts, limited, name, examples[name])).rejects.toMatchObject({
+          code: 'SUITE_FORBIDDEN',
+          message: 'uploader the-uploader may read testing, not "stable"',
+        });
+      }
+    });
+    expect(rows.map((row) => row.operation)).toEqual(refused);
+    const { suites } = await perform(site.parts, limited, 'suite.list', {});
+    expect(suites.map((one) => one.name)).toEqual(['testing']);
+    const { packages } = await perform(site.parts, limited, 'package.list', {});
+    // The server's own, for the hosts of every suite.
+    expect(new Set(packages.map((one) => `${one.suite} ${one.package}`))).toEqual(
+      new Set(['testing aptkeep-archive-keyring', 'testing aptkeep-client']),
+    );
+    const status = await perform(site.parts, limited, 'status.show', {});
+    expect(JSON.stringify(status)).not.toContain('stable');
+  });
+
+  it('uploader is kept to its packages, by the name inside and before anything is placed', async () => {
+    const limited = { ...ACTORS.uploader, packages: ['lu-*'] };
+    const other = await site.receive(createPackage({ name: 'hello', version: '2' }));
+    const input = { files: [other], suite: 'stable' };
+    await expect(perform(site.parts, limited, 'package.add', input)).rejects.toMatchObject({
+      code: 'PACKAGE_FORBIDDEN',
+      message: 'the-uploader may add the packages lu-*, not hello',
+    });
+    await site.discard(other);
   });
 });
 
@@ -255,12 +323,21 @@ describe('an input', () => {
     ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 0 }, 'days'],
     ['certificate.issue', { name: 'x', role: 'host', csr: '', days: 1.5 }, 'days'],
     ['certificate.issue', { name: 'x', role: 'host', csr: 'x', suites: ['stable'] }, 'suites'],
+    ['certificate.issue', { name: 'x', role: 'admin', csr: 'x', packages: ['a'] }, 'packages'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: [] }, 'packages'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['A*'] }, 'A*'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['a?'] }, 'a?'],
+    ['certificate.issue', { name: 'x', role: 'uploader', csr: 'x', packages: ['a/*'] }, 'a/*'],
     ['certificate.show', { certificate: '' }, 'certificate'],
     ['certificate.revoke', { certificate: 'web', reason: 'because' }, 'reason'],
     ['suite.create', { name: 'x', origin: 'x', label: 'x', validForDays: 'soon' }, 'validForDays'],
     ['publication.show', { suite: 'stable', number: 'one' }, 'number'],
     ['package.add', { files: [], suite: 'stable' }, 'files'],
     ['host.add', { host: '../x' }, '../x'],
+    ['group.create', { group: '../x' }, '../x'],
+    ['group.create', { group: 'x', suites: [] }, 'suites'],
+    ['group.create', { group: 'x', description: 'two\nlines' }, 'description'],
+    ['group.set', { group: 'default' }, 'nothing to set'],
     ['host.apt', { host: 'web', root: 'relative' }, 'root'],
     ['host.apt', { host: 'web', root: '/two\nlines' }, 'root'],
     ['host.apt', { host: 'web', root: '/a blank' }, 'root'],
@@ -271,6 +348,10 @@ describe('an input', () => {
     ['audit.list', { since: 'foo 12' }, 'since'],
     ['audit.list', { since: '2021-13-01' }, 'since'],
     ['audit.list', { limit: 0 }, 'limit'],
+    ['audit.list', { after: -1 }, 'after'],
+    ['audit.list', { after: 'all' }, 'after'],
+    ['audit.verify', { head: '12' }, 'head'],
+    ['audit.verify', { head: `12:${'g'.repeat(64)}` }, 'head'],
   ])('of %s like %j is refused, and what is wrong named', async (name, input, named) => {
     await expect(perform(site.parts, ACTORS.admin, name, input)).rejects.toMatchObject({
       code: 'INPUT_INVALID',
@@ -318,6 +399,14 @@ describe('what nobody made', () => {
     ['host.show', { host: 'nobody' }, 'HOST_UNKNOWN'],
     ['host.apt', { host: 'nobody' }, 'HOST_UNKNOWN'],
     ['host.remove', { host: 'nobody' }, 'HOST_UNKNOWN'],
+    ['host.set', { host: 'nobody', group: 'default' }, 'HOST_UNKNOWN'],
+    ['host.set', { host: 'web', group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['host.add', { host: 'new', group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['group.show', { group: 'nothing' }, 'GROUP_UNKNOWN'],
+    ['group.set', { group: 'nothing', suites: null }, 'GROUP_UNKNOWN'],
+    ['group.set', { group: 'default', suites: ['nowhere'] }, 'SUITE_UNKNOWN'],
+    ['group.create', { group: 'x', suites: ['nowhere'] }, 'SUITE_UNKNOWN'],
+    ['group.remove', { group: 'nothing' }, 'GROUP_UNKNOWN'],
   ])('%s %j is refused with %s', async (name, input, code) => {
     expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
   });
@@ -326,8 +415,24 @@ describe('what nobody made', () => {
     ['suite.create', { name: 'stable', origin: 'x', label: 'x' }, 'SUITE_EXISTS'],
     ['host.add', { host: 'web' }, 'HOST_EXISTS'],
     ['host.remove', { host: 'web' }, 'INPUT_INVALID'],
+    ['group.create', { group: 'default' }, 'GROUP_EXISTS'],
+    ['group.remove', { group: 'default' }, 'GROUP_IN_USE'],
   ])('but what is there stays: %s %j', async (name, input, code) => {
     expect(await refusalOf(perform(site.parts, ACTORS.admin, name, input))).toBe(code);
+  });
+});
+
+describe('the apt files of a host', () => {
+  it('name the suites that its group may read, and no others', async () => {
+    const listSuites = async (): Promise<string[]> => {
+      const { files } = await perform(site.parts, ACTORS.admin, 'host.apt', { host: 'web' });
+      const sources = files.find((one) => one.path.endsWith('.sources'))?.content ?? '';
+      return [...sources.matchAll(/^Suites: (.*)$/gm)].map((match) => match[1] ?? '');
+    };
+    expect(await listSuites()).toEqual(['stable', 'testing']);
+    await perform(site.parts, ACTORS.admin, 'group.create', { group: 'few', suites: ['testing'] });
+    await perform(site.parts, ACTORS.admin, 'host.set', { host: 'web', group: 'few' });
+    expect(await listSuites()).toEqual(['testing']);
   });
 });
 

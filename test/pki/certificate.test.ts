@@ -2,6 +2,18 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { encodeAlgorithm } from '../../src/pki/algorithm.ts';
+import {
+  createBitString,
+  createExplicit,
+  createNode,
+  createOid,
+  createSequence,
+  createSet,
+  graftDer,
+  type Node,
+  writeDer,
+} from '../../src/pki/asn1.ts';
 import {
   createAuthority,
   issueCertificate,
@@ -9,8 +21,11 @@ import {
   type Profile,
   readCertificate,
 } from '../../src/pki/certificate.ts';
-import { generatePrivateKey, type KeyKind } from '../../src/pki/key.ts';
+import { contextTag, TAG } from '../../src/pki/der.ts';
+import { encodePublicKey, generatePrivateKey, type KeyKind } from '../../src/pki/key.ts';
+import { createInteger } from '../../src/pki/serial.ts';
 import { createSigner } from '../../src/pki/signer.ts';
+import { createTime } from '../../src/pki/time.ts';
 import {
   changeEachByte,
   hours,
@@ -332,6 +347,44 @@ describe('readCertificate', () => {
     ['too much', Buffer.alloc(100_000, 0x30)],
   ])('refuses %s', (_name, input) => {
     expect(refusalOf(() => readCertificate(input))).toMatch(/^INPUT_INVALID: /);
+  });
+
+  describe('of what the fuzz found', () => {
+    const none = createSequence();
+    const algorithm = encodeAlgorithm('ecdsa-with-SHA256');
+    const publicKey = graftDer(encodePublicKey(generatePrivateKey()));
+    const name = (oid: string, tag: number, content: string): Node =>
+      createSequence(createSet(createSequence(createOid(oid), createNode(tag, content))));
+    /** A certificate, its signature nobody's. */
+    const make = (issuer: Node, tail: Node[] = [], named = algorithm): Uint8Array => {
+      const life = createSequence(createTime(hours(-1)), createTime(hours(1)));
+      const fields = [createExplicit(0, createInteger('2')), createInteger('5'), named, issuer];
+      const body = createSequence(...fields, life, none, publicKey, ...tail);
+      return writeDer(createSequence(body, named, createBitString(Buffer.alloc(8))));
+    };
+    const identifier = (content: string): Node => createNode(contextTag(1, false), content);
+
+    it.each<[string, Uint8Array]>([
+      ['a country', make(name('2.5.4.6', 19, 'DE'))],
+      ['an identifier', make(name('2.5.4.45', TAG.bitString, '\x01\x80'))],
+      ['a unique identifier', make(none, [identifier('\x00\x80')])],
+    ])('takes %s, as OpenSSL does', (_name, der) => {
+      expect(new X509Certificate(der).serialNumber).toBe('05');
+      expect(readCertificate(der).serial).toBe('5');
+    });
+
+    it.each<[string, Uint8Array]>([
+      ['a country in which something else is nested', make(name('2.5.4.6', 0xec, 'DE'))],
+      ['a country of broken UTF-8', make(name('2.5.4.6', TAG.utf8String, '\xc3'))],
+      ['a country of one byte and a half character', make(name('2.5.4.6', 30, '\x00D\x00'))],
+      ['an identifier of nine unused bits', make(name('2.5.4.45', TAG.bitString, '\x09\x00'))],
+      ['a unique identifier of nine unused bits', make(none, [identifier('\x09\x00')])],
+      ['a unique identifier of nothing', make(none, [identifier('')])],
+      ['an algorithm without a name', make(none, [], none)],
+    ])('refuses %s, as OpenSSL does', (_name, der) => {
+      expect(() => new X509Certificate(der)).toThrow();
+      expect(refusalOf(() => readCertificate(der))).toMatch(/^INPUT_INVALID: .*not well-formed/);
+    });
   });
 
   it('throws nothing but refusals on changed, cut and invented bytes', async () => {

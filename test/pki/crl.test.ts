@@ -161,6 +161,7 @@ describe('lists of ours', () => {
         expect(read).toEqual({
           ...list(some, number),
           serials: new Set(some.map((e) => e.serial)),
+          namesKey: true,
         });
       }),
     );

@@ -102,6 +102,22 @@ describe('readRequest', () => {
       expect(refusalOf(() => readRequest(longer))).toContain('bytes follow');
     });
 
+    // Found by the fuzz: OpenSSL takes it for a key, and no key can be made of it.
+    it('refuses the point at infinity as a key', async () => {
+      const { signer } = openTestAuthority();
+      const point = '3019301306072a8648ce3d020106082a8648ce3d03010703020000';
+      const body = createSequence(
+        createInteger('0'),
+        encodeName({ commonName: 'x' }),
+        graftDer(Buffer.from(point, 'hex')),
+        createNode(contextTag(0, true), []),
+      );
+      const csr = writePem('CERTIFICATE REQUEST', await signBody(signer, body));
+      expect(refusalOf(() => readRequest(csr))).toContain(
+        'KEY_UNACCEPTABLE: The key cannot be read',
+      );
+    });
+
     it("refuses somebody else's key", async () => {
       const other = createPublicKey(generatePrivateKey());
       const { signer } = openTestAuthority();

@@ -1,9 +1,10 @@
 /** DER, times and PEM: what must be refused; the good cases are in every other test here. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createOid, writeDer } from '../../src/pki/asn1.ts';
+import { createNode, createOid, writeDer } from '../../src/pki/asn1.ts';
 import {
   Children,
+  contextTag,
   MalformedDer,
   readBitString,
   readBoolean,
@@ -72,6 +73,18 @@ describe('DER', () => {
       expect(Buffer.from(writeDer(createOid(oid)))).toEqual(der);
     },
   );
+
+  // Found by the properties: forge took the numbers 2 and 30 for INTEGER and BMPString.
+  it.each([
+    [2, '0001'],
+    [2, 'ffff'],
+    [30, '5a'],
+  ])('writes the contents of a [%d] as they are: %s', (number, hex) => {
+    const text = `IMPLICIT:${number}C,FORMAT:HEX,OCTETSTRING:${hex}`;
+    folder.run('openssl', 'asn1parse', '-genstr', text, '-noout', '-out', 'tag.der');
+    const node = createNode(contextTag(number, false), Buffer.from(hex, 'hex'));
+    expect(Buffer.from(writeDer(node))).toEqual(folder.read('tag.der'));
+  });
 
   it('keeps arcs beyond 2^53 exact', () => {
     const oid = '2.25.329800735698586629295641978511506172918';

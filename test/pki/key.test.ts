@@ -128,6 +128,7 @@ describe('readPublicKey', () => {
       'a point off the curve',
       `3059301306072a8648ce3d020106082a8648ce3d030107034200${'04'.repeat(65)}`,
     ],
+    ['the point at infinity', '3019301306072a8648ce3d020106082a8648ce3d03010703020000'],
     ['an unknown kind', '300a300506032a0304030100'],
   ])('refuses %s', (_name, hex) => {
     expect(refusalOf(() => readPublicKey(Buffer.from(hex, 'hex')))).toContain(

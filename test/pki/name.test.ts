@@ -112,6 +112,9 @@ describe('decodeName', () => {
     ['broken UTF-8', attribute('2.5.4.3', TAG.utf8String, '\xc3')],
     ['a surrogate in UTF-16', attribute('2.5.4.3', TAG.utf8String, '\xed\xa0\x80')],
     ['a number for a name', attribute('2.5.4.3', TAG.integer, '\x01')],
+    // Node's decoders 'latin1' and 'ascii' are windows-1252 and make letters of these.
+    ['a control of Latin-1 in Teletex', attribute('2.5.4.3', 20, 'a\x85')],
+    ['Latin-1 in a PrintableString', attribute('2.5.4.3', 19, 'Gr\xfcn')],
     ['an empty RDN', createSequence(createSet())],
     ['no set', createSequence(createSequence())],
     ['no value', createSequence(createSet(createSequence(createOid('2.5.4.3'))))],

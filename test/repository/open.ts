@@ -28,6 +28,7 @@ import {
   readSigningKey,
   type SecretKey,
 } from '../../src/signing/key.ts';
+import { holdSecretKey } from '../../src/signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from '../../src/storage/directory.ts';
 import { createStagingFile } from '../../src/storage/staging.ts';
 import type { Storage } from '../../src/storage/storage.ts';
@@ -82,7 +83,7 @@ export async function openRepository(
     catalog,
     storage,
     staging: join(root, 'pool/.staging'),
-    signingKeys: [key ?? (await createKey())],
+    signingKeys: [holdSecretKey(key ?? (await createKey()))],
     indexes: new Indexes(catalog, storage),
     live: await loadLivePublications(catalog),
     now,
@@ -151,12 +152,18 @@ export async function receive(parts: OpenRepository, bytes: Uint8Array): Promise
 export async function ingest(
   parts: OpenRepository,
   packages: readonly Uint8Array[],
-  place: { suite?: string; component?: string; confirm?: () => void } = {},
+  place: {
+    suite?: string;
+    component?: string;
+    names?: readonly string[];
+    confirm?: () => void;
+  } = {},
 ): Promise<IngestResult[]> {
   const files = await Promise.all(packages.map((bytes) => receive(parts, bytes)));
-  const { suite = 'stable', component, confirm = () => {} } = place;
+  const { suite = 'stable', component, names = null, confirm = () => {} } = place;
   try {
-    return await ingestPackages(parts, { files, suite, component, actor: 'test', confirm });
+    const request = { files, suite, component, actor: 'test', packages: names, confirm };
+    return await ingestPackages(parts, request);
   } finally {
     for (const file of files) rmSync(file.path, { force: true });
   }
@@ -192,7 +199,7 @@ export async function verifyMirror(
   const [key] = parts.signingKeys;
   if (!key) throw new Error('no signing key');
   const keyring = join(folder, 'keyring.gpg');
-  await writeFile(keyring, exportKeyring(key).binary);
+  await writeFile(keyring, exportKeyring([key.publicKey]).binary);
   const live = parts.live.get(suite);
   for (const [name, bytes] of [
     ['InRelease', live?.inRelease],

@@ -13,6 +13,7 @@ import {
   type SecretKey,
 } from '../../src/signing/key.ts';
 import { signRelease } from '../../src/signing/sign.ts';
+import { holdSecretKey } from '../../src/signing/signing-key.ts';
 import { verifySignatures } from '../e2e/signatures.ts';
 
 const CREATED = new Date('2021-05-14T09:00:00Z');
@@ -41,12 +42,12 @@ function writeFolder(
   const folder = mkdtempSync(join(root, `${folders}-`));
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
   const keyring = join(folder, 'keyring.gpg');
-  writeFileSync(keyring, Buffer.concat(keys.map((one) => exportKeyring(one).binary)));
+  writeFileSync(keyring, exportKeyring(keys).binary);
   return { folder, keyring };
 }
 
 async function signInto(release: string, signers: readonly SecretKey[], known = signers) {
-  const signed = await signRelease(release, signers, SIGNED);
+  const signed = await signRelease(release, signers.map(holdSecretKey), SIGNED);
   const { inRelease, releaseGpg } = signed;
   const files = { Release: signed.release, InRelease: inRelease, 'Release.gpg': releaseGpg };
   return { signed, ...writeFolder(files, known) };
@@ -63,7 +64,9 @@ describe('the key', () => {
   it('is one that gpg knows: Ed25519, for signing, without an end', async () => {
     const { folder } = writeFolder({});
     const args = ['--show-keys', '--with-colons', '--fixed-list-mode'];
-    const lines = gpg(folder, args, exportKeyring(key).binary).toString().split('\n');
+    const lines = gpg(folder, args, exportKeyring([key]).binary)
+      .toString()
+      .split('\n');
     const fields = (type: string): string[] =>
       lines.find((line) => line.startsWith(`${type}:`))?.split(':') ?? [];
     const facts = await describeKey(key);
@@ -83,7 +86,7 @@ describe('the key', () => {
 
   it('is exported twice, the same to gpg, and without its secret', async () => {
     const { folder } = writeFolder({});
-    const exported = exportKeyring(key);
+    const exported = exportKeyring([key]);
     expect(gpg(folder, ['--dearmor'], exported.armored).equals(exported.binary)).toBe(true);
     const packets = gpg(folder, ['--list-packets'], exported.binary).toString();
     expect(packets).toContain(':public key packet:');
@@ -103,7 +106,7 @@ describe('the key', () => {
   it.each<[string, () => string]>([
     ['nothing', () => ''],
     ['a text', () => 'not a key'],
-    ['only the public half', () => exportKeyring(key).armored],
+    ['only the public half', () => exportKeyring([key]).armored],
     ['one whose armour is cut', () => armored.slice(0, armored.length / 2)],
     [
       'one of which a byte is another',
@@ -147,7 +150,9 @@ describe('a signed Release', () => {
     ['no newline at the end', 'Suite: stable'],
     ['nothing at all', ''],
   ])('is not made of %s', async (_name, release) => {
-    await expect(signRelease(release, [key], SIGNED)).rejects.toThrow('Release file');
+    await expect(signRelease(release, [holdSecretKey(key)], SIGNED)).rejects.toThrow(
+      'Release file',
+    );
   });
 
   it('is the same file when it is signed again at the same second', async () => {

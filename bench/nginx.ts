@@ -1,0 +1,87 @@
+/** Debian's nginx as a peer: the same keys, CAs and revocation list, one file, no resumption. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readCpu } from './server.ts';
+
+export interface NginxServer {
+  port: number;
+  cpu(): number;
+  stop(): Promise<void>;
+}
+
+/** nginx's own version, or undefined where it is not installed. */
+export function findNginx(): string | undefined {
+  const { stderr, error } = spawnSync('nginx', ['-v'], { encoding: 'utf8' });
+  return error === undefined ? /nginx\/(\S+)/.exec(stderr)?.[1] : undefined;
+}
+
+/** One process and one thread, as aptkeep is. `certs` and `dists` are those of the data directory. */
+function writeSettings(folder: string, data: string, port: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `  ${name}_temp_path ${folder}/${name};`,
+  );
+  const user = process.getuid?.() === 0 ? 'user root;' : '';
+  return `${user}
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+events { worker_connections 512; }
+http {
+${temporary.join('\n')}
+  access_log off;
+  sendfile on;
+  server {
+    listen 127.0.0.1:${port} ssl;
+    root ${data};
+    ssl_certificate ${data}/certs/server.crt;
+    ssl_certificate_key ${data}/certs/server.key;
+    ssl_client_certificate ${data}/certs/client-ca.crt;
+    ssl_crl ${data}/certs/crl.pem;
+    ssl_verify_client on;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache off;
+    ssl_session_tickets off;
+  }
+}
+`;
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+
+export async function startNginx(data: string, port: number): Promise<NginxServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'aptkeep-nginx-'));
+  writeFileSync(join(folder, 'nginx.conf'), writeSettings(folder, data, port));
+  const words = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'];
+  const child: ChildProcess = spawn('nginx', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  while (!(await answers(port))) {
+    if (child.exitCode !== null) throw new Error(`nginx ended: ${readLast(said)}`);
+    await delay(20);
+  }
+  return {
+    port,
+    cpu: () => readCpu(child.pid),
+    async stop() {
+      const ended = new Promise((done) => child.once('exit', done));
+      child.kill('SIGQUIT');
+      await ended;
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+const readLast = (text: string): string => text.trim().split('\n').at(-1) ?? '';

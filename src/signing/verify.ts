@@ -1,0 +1,60 @@
+/**
+ * Whether a Release that was signed outside is what apt has to be given: the same bytes in all
+ * three files, every signature by a key of the keyring. Source of truth: RFC 9580 section 7,
+ * apt-secure(8). Floor 1.
+ */
+import { createMessage, readCleartextMessage, readSignature, verify } from 'openpgp';
+import type { PublicKey } from './key.ts';
+
+/** Nothing before the frame, nothing after it, and no header that apt does not know. */
+const CLEARTEXT =
+  /^-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash: [A-Z0-9, ]{1,64}\n){1,8}\n([\s\S]*?\n)-----BEGIN PGP SIGNATURE-----\n[\s\S]*?\n-----END PGP SIGNATURE-----\n$/;
+const DETACHED = /^-----BEGIN PGP SIGNATURE-----\n[\s\S]*?\n-----END PGP SIGNATURE-----\n$/;
+
+/** `release` as it was signed: the text of all three files agrees byte for byte. */
+export interface SignedRelease {
+  release: string;
+  inRelease: string;
+  releaseGpg: string;
+}
+
+type Verified = Awaited<ReturnType<typeof verify>>['signatures'];
+
+async function findFault(signatures: Verified): Promise<string | undefined> {
+  if (signatures.length === 0) return 'it holds no signature';
+  for (const { verified, keyID } of signatures) {
+    try {
+      await verified;
+    } catch (error) {
+      const id = keyID.toHex().toUpperCase();
+      return `the signature by ${id} does not count: ${(error as Error).message}`;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Why a Release signed outside must not be published; undefined when it may.
+ * @param date no signature may be later, and each key has to be valid then.
+ */
+export async function findReleaseFault(
+  { release, inRelease, releaseGpg }: SignedRelease,
+  verificationKeys: readonly PublicKey[],
+  date: Date,
+): Promise<string | undefined> {
+  const body = CLEARTEXT.exec(inRelease)?.[1];
+  if (body === undefined) return 'the clear-signed text is none';
+  if (body !== release) return 'the clear-signed text is another than what was to be signed';
+  if (!DETACHED.test(releaseGpg)) return 'the detached signature is none';
+  const keys = { verificationKeys: [...verificationKeys], date };
+  try {
+    const cleartext = await readCleartextMessage({ cleartextMessage: inRelease });
+    const inline = await verify({ message: cleartext, ...keys });
+    const message = await createMessage({ binary: Buffer.from(release, 'utf8') });
+    const signature = await readSignature({ armoredSignature: releaseGpg });
+    const detached = await verify({ message, signature, ...keys });
+    return (await findFault(inline.signatures)) ?? (await findFault(detached.signatures));
+  } catch (error) {
+    return `it cannot be read: ${(error as Error).message}`;
+  }
+}
