@@ -27,7 +27,7 @@ import { createGate, type Gate } from './http/server.ts';
 import { rememberActor } from './http/session.ts';
 import { listenLocally } from './http/socket.ts';
 import type { Logger } from './log.ts';
-import { publishHostPackages } from './operations/own-packages.ts';
+import { upgradeHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 import type { Address } from './settings.ts';
@@ -227,14 +227,6 @@ async function prepare(parts: OpenedParts): Promise<void> {
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
-}
-
-/** A newer program brings newer clients to where older ones are; it serves without them, too. */
-async function upgradeHostPackages(parts: OpenedParts): Promise<void> {
-  const suites = [...parts.repository.live.keys()];
-  await publishHostPackages(parts, suites, { actor: 'start', upgrade: true }).catch(
-    (error: unknown) => parts.log.error({ event: 'client not published', error: String(error) }),
-  );
 }
 
 /**
