@@ -10,7 +10,7 @@ import {
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
-import { publishHostPackages } from './operations/own-packages.ts';
+import { upgradeHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 
@@ -75,14 +75,6 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
-}
-
-/** A newer program brings newer clients to where older ones are; it serves without them, too. */
-async function upgradeHostPackages(parts: OpenedParts): Promise<void> {
-  const suites = [...parts.repository.live.keys()];
-  await publishHostPackages(parts, suites, { actor: 'start', upgrade: true }).catch(
-    (error: unknown) => parts.log.error({ event: 'client not published', error: String(error) }),
-  );
 }
 
 export interface Chore {

@@ -222,7 +222,6 @@ export function addCertCommands(program: Command): void {
       return { json, text: renderCertificates(json.certificates) };
     },
   });
-  addLeaf(cert, RENEW);
   addLeaf(cert, {
     usage: 'test <file>',
     summary: 'would this certificate be let in now, and if not, why (exit status 1)',
@@ -236,4 +235,5 @@ export function addCertCommands(program: Command): void {
         : { json, text: `refused: ${who}: ${json.reason}\n`, status: 1 };
     },
   });
+  addLeaf(cert, RENEW);
 }

@@ -34,3 +34,11 @@ export async function publishKeyring(parts: Parts, actor: string): Promise<void>
     await publishOwnPackages(parts.repository, suite, made, { actor, upgrade: false });
   }
 }
+
+/** A newer program brings newer clients to where older ones are; it serves without them, too. */
+export async function upgradeHostPackages(parts: Parts): Promise<void> {
+  const suites = [...parts.repository.live.keys()];
+  await publishHostPackages(parts, suites, { actor: 'start', upgrade: true }).catch(
+    (error: unknown) => parts.log.error({ event: 'client not published', error: String(error) }),
+  );
+}

@@ -4,7 +4,7 @@
  * ordinary user it takes a user namespace, for which newuidmap and a range in /etc/subuid are
  * needed. Source: mmdebstrap(1), unshare(1), apt-get(8) indextargets.
  */
-import { readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -113,7 +113,11 @@ export async function makeTree(scratch: string, release: Release): Promise<Tree>
   return {
     release,
     async unpack(name) {
-      const directory = join(scratch, name);
+      // Root of a user namespace is nobody out here: it needs a folder where anybody may make one.
+      const outer = join(scratch, name);
+      await mkdir(outer);
+      await chmod(outer, 0o777);
+      const directory = join(outer, 'root');
       await inNamespace('mkdir', directory);
       await inNamespace('tar', '-C', directory, '--exclude=./dev/*', '-xf', tar);
       const host = openHost(directory);
@@ -126,6 +130,6 @@ export async function makeTree(scratch: string, release: Release): Promise<Tree>
 /** A folder for trees, emptied at the end by who may: what is in it belongs to many. */
 export function createTrees(name: string): string {
   const scratch = createScratch(name);
-  afterAll(() => inNamespace('rm', '-rf', scratch));
+  afterAll(() => inNamespace('sh', '-c', 'rm -rf "$1"/*/root', 'sh', scratch));
   return scratch;
 }

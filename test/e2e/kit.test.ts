@@ -282,8 +282,8 @@ describe('a kit that fails says why and leaves the host as it was', () => {
   const look = async (): Promise<string> =>
     [
       await host.fingerprint('/etc'),
-      // apt's own lock comes with its first update.
-      await host.shell('ls -A /run /tmp /var/lib/apt/lists | grep -v lock'),
+      // apt's own come with its first update.
+      await host.shell('ls -A /run /tmp /var/lib/apt/lists | grep -v -e lock -e auxfiles'),
       await host.shell(`dpkg-query -W -f '${formatFields('Package', 'Status')}\\n'`),
     ].join('\n');
 
