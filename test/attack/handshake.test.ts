@@ -2,6 +2,7 @@
  * Who gets past the handshake, under TLS 1.2 and 1.3. Strangers are closed without a byte of HTTP;
  * a certificate of ours that may not enter is told why. Forged certificates come from openssl.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createScratch, run, waitFor } from '../e2e/command.ts';
 import { openConnection, readStatusLines } from '../e2e/connection.ts';
 import { type Client, curl } from '../e2e/site.ts';
+import { mirrorSignature } from '../fuzz/signature.ts';
 import { ask, createClock, type IssuedClient, type Site, startSite } from '../http/start.ts';
 import {
   CLIENT,
@@ -144,6 +146,21 @@ describe('a certificate of ours is told why it may not enter', () => {
       'the serial of an honest one, with other contents',
       'Certificate unknown to this server',
       () => forge(site, { serial: host.serial, subject: '/OU=admin/CN=web' }),
+    ],
+    // Found by the fuzz: whoever has a certificate has a second one, with another fingerprint.
+    [
+      'an honest one under the other of its two ECDSA signatures',
+      'Certificate unknown to this server',
+      async () => {
+        const { raw } = new X509Certificate(await readFile(host.certificate));
+        const certificate = join(host.folder, 'mirrored.crt');
+        const pem = new X509Certificate(mirrorSignature(raw)).toString();
+        await writeFile(certificate, pem);
+        const flags = ['-CAfile', clientCa(site).certificate, certificate];
+        expect((await run('openssl', ['verify', ...flags])).stdout).toContain('OK');
+        expect(pem).not.toBe(new X509Certificate(raw).toString());
+        return { ...host, certificate };
+      },
     ],
     [
       'expired and revoked: revoked',

@@ -1,6 +1,6 @@
 /** The same signed part under other octets of its signature: what a bearer can do without the key. */
 import type { Random } from './random.ts';
-import { copyTree, type Tree, writeTree } from './tree.ts';
+import { copyTree, readTree, type Tree, writeTree } from './tree.ts';
 
 /** Orders of P-256 and P-384 by the length of what they sign with: SEC 2. */
 const ORDERS: readonly bigint[] = [
@@ -19,18 +19,39 @@ function toInteger(value: bigint): Buffer {
   return (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.of(0), bytes]) : bytes;
 }
 
+/** s becomes n - s: the other signature of the same bytes, as good as the first. */
+function mirror(s: Tree): void {
+  const value = toNumber(s.content as Uint8Array);
+  s.content = toInteger(orderFor(value) - value);
+}
+
+const orderFor = (value: bigint): bigint => ORDERS[value.toString(16).length > 64 ? 1 : 0] ?? 0n;
+
+const childrenOf = (tree: Tree | undefined): Tree[] =>
+  tree === undefined || tree.content instanceof Uint8Array ? [] : tree.content;
+
+/** A certificate signed with ECDSA, under the other of its two signatures. */
+export function mirrorSignature(der: Uint8Array): Buffer {
+  const tree = readTree(der);
+  const [, , signature] = childrenOf(tree);
+  const [pair] = childrenOf(signature);
+  const [, s] = childrenOf(pair);
+  if (s === undefined) throw new Error('there is no ECDSA signature');
+  mirror(s);
+  return writeTree(tree);
+}
+
 /** r and s of an ECDSA signature. */
 function bendPair(random: Random, pair: Tree): void {
   const [r, s] = pair.content as Tree[];
   if (r === undefined || s === undefined) return;
   const value = toNumber(s.content as Uint8Array);
-  const order = ORDERS[value.toString(16).length > 64 ? 1 : 0] ?? 0n;
   switch (random.below(6)) {
     case 0:
-      s.content = toInteger(order - (value % order));
+      mirror(s);
       break;
     case 1:
-      s.content = toInteger(value + order);
+      s.content = toInteger(value + orderFor(value));
       break;
     case 2:
       s.content = Buffer.concat([Buffer.of(0), s.content as Uint8Array]);
