@@ -142,7 +142,7 @@ describe('a list of a hundred thousand', () => {
        INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
          issued_at, issued_by, revoked_at, revocation_reason, authority)
        SELECT printf('f%031x', number), 'bulk-' || number, 'host', NULL, $1, $2, '' || number, '',
-         $1, 'test', $1, 'superseded', $3 FROM counter`,
+         $1, 'forger', $1, 'superseded', $3 FROM counter`,
       before,
       later,
       site.parts.authority.trust.authorities[0]?.fingerprint ?? '',

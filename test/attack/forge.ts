@@ -10,6 +10,7 @@ import { type CertificateRow, insertCertificate } from '../../src/catalog/certif
 import { insertHost } from '../../src/catalog/hosts.ts';
 import { succeed } from '../e2e/command.ts';
 import type { Client } from '../e2e/site.ts';
+import { FORGER } from '../e2e/verified.ts';
 import type { Site } from '../http/start.ts';
 
 /** Paths of a certificate and its key. */
@@ -154,7 +155,7 @@ export async function record(site: Site, client: Client, role: Role): Promise<st
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     pem,
     issued_at: new Date().toISOString(),
-    issued_by: 'test',
+    issued_by: FORGER,
     revoked_at: null,
     revocation_reason: null,
     authority: site.parts.authority.trust.authorities[0]?.fingerprint ?? '',

@@ -2,6 +2,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { openSqlite } from '../../src/catalog/sqlite.ts';
 import { createScratch, succeed } from '../e2e/command.ts';
 import { fingerprintFolder } from '../e2e/site.ts';
 import { initialise, openKept, readSerials, verifyCrl } from './kept.ts';
@@ -130,8 +131,13 @@ describe('opening', () => {
     await initialise(other);
     const kept = await openKept(other);
     const foreign = await readFile(join(certs, 'crl.pem'), 'utf8');
+    const own = await readFile(join(other, 'certs/crl.pem'), 'utf8');
     await kept.authority.catalog.run('UPDATE crl SET pem = $1', foreign);
     await kept.close();
     await expect(openKept(other)).rejects.toMatchObject({ code: 'CRL_UNACCEPTABLE' });
+    const catalog = await openSqlite(join(other, 'catalog.sqlite'));
+    await catalog.run('UPDATE crl SET pem = $1', own);
+    await catalog.close();
+    await (await openKept(other)).close();
   });
 });

@@ -17,6 +17,7 @@ import {
   type TrustMessage,
 } from '../../src/authority/trust-copy.ts';
 import { createScratch } from '../e2e/command.ts';
+import { verifyData } from '../e2e/verified.ts';
 import { createClock } from '../http/start.ts';
 import { initialise, issue, type KeptAuthority, openKept } from './kept.ts';
 
@@ -136,6 +137,7 @@ describe('a copy', () => {
     );
     const known = [before, after].map((row) => copy.find(row.serial)?.name);
     expect(known).toEqual(['before', 'after']);
+    await verifyData(data);
     await finishRotation(authority, 'client', []);
     unsubscribe();
     for (const message of told.splice(0)) followTrust(copy, message);

@@ -8,6 +8,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import { verifyBelow } from './verified.ts';
 
 /** The checkout: where package.json, bin/ and examples/ are. */
 export const CHECKOUT = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
@@ -97,14 +98,22 @@ export async function succeed(
   return outcome.stdout;
 }
 
-/** A directory of this test file alone, readable by apt's sandbox user; removed at the end. */
+/**
+ * A directory of this test file alone, readable by apt's sandbox user; removed at the end, when
+ * openssl and GnuTLS have verified what was issued in the data directories below it.
+ */
 export function createScratch(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), `aptkeep-${name}-`));
   chmodSync(directory, 0o755);
   afterAll(async () => {
     reapChildren();
-    if (process.env.APTKEEP_TEST_KEEP) return;
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    try {
+      await verifyBelow(directory);
+    } finally {
+      if (!process.env.APTKEEP_TEST_KEEP) {
+        await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+      }
+    }
   });
   return directory;
 }

@@ -12,6 +12,7 @@ import type { Actor } from '../../src/operations/operation.ts';
 import { createRequest } from '../../src/pki/csr.ts';
 import { generatePrivateKey } from '../../src/pki/key.ts';
 import type { ReceivedFile } from '../../src/repository/ingest.ts';
+import { verifyData } from '../e2e/verified.ts';
 
 /** Past, so that no machine's clock is behind it. */
 export const START_MS = Date.parse('2021-05-14T10:00:00Z');
@@ -38,6 +39,7 @@ export async function openSite(): Promise<OpenSite> {
     discard: (file) => discardFiles([file]),
     async close() {
       await parts.close();
+      await verifyData(data);
       rmSync(data, { recursive: true });
     },
   };

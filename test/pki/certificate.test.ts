@@ -16,7 +16,6 @@ import {
 } from '../../src/pki/asn1.ts';
 import {
   createAuthority,
-  issueCertificate,
   type LeafRequest,
   type Profile,
   readCertificate,
@@ -29,6 +28,7 @@ import { createTime } from '../../src/pki/time.ts';
 import {
   changeEachByte,
   hours,
+  issueCertificate,
   openFolder,
   openTestAuthority,
   randomSerial,

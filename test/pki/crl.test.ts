@@ -11,9 +11,8 @@ import {
   graftDer,
   type Node,
 } from '../../src/pki/asn1.ts';
-import { issueCertificate, readCertificate } from '../../src/pki/certificate.ts';
+import { readCertificate } from '../../src/pki/certificate.ts';
 import {
-  issueCrl,
   REVOCATION_REASONS,
   type RevocationListRequest,
   type RevokedEntry,
@@ -29,6 +28,8 @@ import { createTime } from '../../src/pki/time.ts';
 import {
   changeEachByte,
   hours,
+  issueCertificate,
+  issueCrl,
   openFolder,
   openTestAuthority,
   randomSerial,

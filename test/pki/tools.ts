@@ -9,11 +9,15 @@ import { RefusalError } from '../../src/errors.ts';
 import {
   type CertificateFacts,
   createAuthority,
+  issueCertificate as issueUnseen,
+  type LeafRequest,
   readCertificate,
 } from '../../src/pki/certificate.ts';
+import { issueCrl as issueListUnseen, type RevocationListRequest } from '../../src/pki/crl.ts';
 import { encodePrivateKey, generatePrivateKey, type KeyKind } from '../../src/pki/key.ts';
 import { createSerial } from '../../src/pki/serial.ts';
 import { createSigner, type Signer } from '../../src/pki/signer.ts';
+import { verifyIssued } from '../e2e/verified.ts';
 
 const HOUR_MS = 3_600_000;
 const START = Math.floor(Date.now() / 1000) * 1000;
@@ -66,6 +70,41 @@ export interface TestAuthority {
   signer: Signer;
 }
 
+interface Made {
+  authority: string;
+  clients: string[];
+  servers: string[];
+  lists: string[];
+}
+
+/** What was issued in this test file, for openssl and GnuTLS when it ends. */
+const made = new Map<Signer, Made>();
+/** Two processes a list: of one authority so many, spread over them. */
+const MAX_LISTS = 20;
+
+afterAll(async () => {
+  for (const { lists, ...issued } of made.values()) {
+    await verifyIssued(issued);
+    const step = Math.ceil(lists.length / MAX_LISTS);
+    const some = lists.filter((_, index) => index % step === 0);
+    await verifyIssued({ authority: issued.authority, clients: [], lists: some });
+  }
+});
+
+/** As the function of src/pki/, and verified when the test file ends. */
+export async function issueCertificate(signer: Signer, request: LeafRequest): Promise<string> {
+  const pem = await issueUnseen(signer, request);
+  made.get(signer)?.[request.profile.kind === 'client' ? 'clients' : 'servers'].push(pem);
+  return pem;
+}
+
+/** As the function of src/pki/, and verified when the test file ends. */
+export async function issueCrl(signer: Signer, list: RevocationListRequest): Promise<string> {
+  const pem = await issueListUnseen(signer, list);
+  made.get(signer)?.lists.push(pem);
+  return pem;
+}
+
 /** An authority in force from an hour ago for ten years. */
 export function openTestAuthority(kind: KeyKind = 'P-256', name = 'client CA 1'): TestAuthority {
   const key = generatePrivateKey(kind);
@@ -73,6 +112,7 @@ export function openTestAuthority(kind: KeyKind = 'P-256', name = 'client CA 1')
   const validity = { notBefore: hours(-1), notAfter: hours(24 * 3650) };
   const pem = createAuthority(key, subject, randomSerial(), validity);
   const signer = createSigner(pem, key);
+  made.set(signer, { authority: pem, clients: [], servers: [], lists: [] });
   return { pem, keyPem: encodePrivateKey(key), facts: readCertificate(pem), signer };
 }
 

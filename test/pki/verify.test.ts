@@ -2,14 +2,17 @@
 
 import { createPublicKey } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  type CertificateFacts,
-  issueCertificate,
-  readCertificate,
-} from '../../src/pki/certificate.ts';
+import { type CertificateFacts, readCertificate } from '../../src/pki/certificate.ts';
 import { generatePrivateKey } from '../../src/pki/key.ts';
 import { findFault } from '../../src/pki/verify.ts';
-import { changeEachByte, hours, openFolder, openTestAuthority, randomSerial } from './tools.ts';
+import {
+  changeEachByte,
+  hours,
+  issueCertificate,
+  openFolder,
+  openTestAuthority,
+  randomSerial,
+} from './tools.ts';
 
 const folder = openFolder();
 const authority = openTestAuthority();
