@@ -14,6 +14,7 @@ import { openSigner } from './authority-keys.ts';
 import { filesOf, isRotating, type Place } from './exchange.ts';
 import type { CertsFolder } from './files.ts';
 import { ForeignLists } from './foreign-lists.ts';
+import { regainPublished } from './published-list.ts';
 import type { Site } from './site.ts';
 import type { SiteCertificate } from './site-certificate.ts';
 import { Trust } from './trust.ts';
@@ -76,7 +77,9 @@ async function openOwnAuthority(parts: OpeningParts): Promise<Omit<Authority, 's
   const [issuing] = issuers;
   // What was issued before authorities had generations came from the only one there was.
   await adoptCertificates(catalog, issuing?.facts.fingerprint ?? '');
-  const trust = new Trust(issuers.map((issuer) => issuer.facts));
+  const authorities = issuers.map((issuer) => issuer.facts);
+  await regainPublished(catalog, certs, authorities, parts.log);
+  const trust = new Trust(authorities);
   for (const row of await listCertificates(catalog)) trust.remember(row);
   for (const { facts } of issuers) {
     const latest = await findLatestCrl(catalog, facts.fingerprint);

@@ -77,10 +77,95 @@ describe('a host', () => {
     ['X-Client-Cert', 'OU=admin'],
     ['X-SSL-Client-Verify', 'SUCCESS'],
     ['X-Forwarded-For', '127.0.0.1'],
+    ['X-Forwarded-Client-Cert', 'Subject="OU=admin,CN=root"'],
+    ['X-SSL-Client-S-DN', 'OU=admin,CN=root'],
+    ['X-Forwarded-Proto', 'https'],
+    ['X-Forwarded-Host', 'localhost'],
+    ['Forwarded', 'for=127.0.0.1;by=localhost;proto=https'],
+    ['Authorization', 'Basic YWRtaW46YWRtaW4='],
     ['Cookie', 'role=admin'],
   ])('gains nothing by %s', async (name, value) => {
     const answer = await ask(site, host, '/v1/certificates', { headers: { [name]: value } });
     expect(answer.status).toBe(403);
+  });
+});
+
+/** What only an admin may do or see, as a request has it. */
+const ADMINS_ALONE: [string, string, object?][] = [
+  ['POST', '/v1/certificates', { name: 'x', role: 'admin', csr: 'x' }],
+  ['GET', '/v1/certificates'],
+  ['GET', '/v1/certificates/web'],
+  ['POST', '/v1/certificates/web/revoke', {}],
+  ['GET', '/v1/authorities'],
+  ['POST', '/v1/authorities/client/rotate', {}],
+  ['POST', '/v1/authorities/client/finish', { force: true }],
+  ['POST', '/v1/crl/refresh', {}],
+  ['POST', '/v1/suites', { suite: 'mine', origin: 'x', label: 'x' }],
+  ['POST', '/v1/suites/stable/publish', {}],
+  ['POST', '/v1/key/rotate', {}],
+  ['POST', '/v1/key/finish', { force: true }],
+  ['GET', '/v1/hosts'],
+  ['POST', '/v1/hosts', { host: 'mine' }],
+  ['POST', '/v1/hosts/web', { group: 'default' }],
+  ['DELETE', '/v1/hosts/web'],
+  ['POST', '/v1/groups', { group: 'mine' }],
+  ['DELETE', '/v1/groups/default'],
+  ['POST', '/v1/server/renew', {}],
+  ['GET', '/v1/audit'],
+];
+
+describe('the admin’s interface', () => {
+  /** Everything that the requests above could have changed. */
+  const readEverything = async () => [
+    (await site.perform('certificate.list', {})).certificates.map((one) => [
+      one.serial,
+      one.status,
+    ]),
+    (await site.perform('authority.list', {})).authorities.map((one) => [one.current, one.other]),
+    await site.perform('suite.list', {}),
+    await site.perform('key.show', {}),
+    (await site.perform('host.list', {})).hosts.map((one) => [one.name, one.group]),
+    await site.perform('group.list', {}),
+    (await site.perform('crl.show', {})).lists,
+  ];
+
+  it.each(['host', 'uploader'] as const)('is closed to the certificate of a %s', async (role) => {
+    const client = await site.issue(`curious-${role}`, role);
+    const before = await readEverything();
+    for (const [method, path, input] of ADMINS_ALONE) {
+      const body = input === undefined ? {} : { body: JSON.stringify(input) };
+      const headers = { 'Content-Type': 'application/json' };
+      const answer = await ask(site, client, path, { method, headers, ...body });
+      expect([method, path, answer.status, readCode(answer)]).toEqual([
+        ...[method, path, 403, 'ROLE_FORBIDDEN'],
+      ]);
+    }
+    expect(await readEverything()).toEqual(before);
+  });
+});
+
+describe('a host that uploads', () => {
+  it.each([
+    ['PUT', '/upload/stable/x.deb', {}],
+    ['PUT', '/upload/stable/main/x.deb', { 'X-Client-Cert': 'OU=uploader, CN=build' }],
+    ['PUT', '/upload/stable/x.deb', { 'X-Forwarded-Client-Cert': 'Subject="OU=admin,CN=root"' }],
+    ['PUT', '/upload/stable/x.deb', { 'X-SSL-Client-S-DN': 'OU=admin,CN=root' }],
+    ['PUT', '/upload/stable/x.deb', { 'X-Forwarded-For': '127.0.0.1' }],
+    ['PUT', '/upload/stable/x.deb', { 'X-Real-IP': '127.0.0.1' }],
+    ['PUT', '/upload/stable/x.deb', { Forwarded: 'for=127.0.0.1;by=localhost' }],
+    ['PUT', '/upload/stable/x.deb', { Authorization: 'Basic YWRtaW46YWRtaW4=' }],
+    ['POST', '/upload/stable/x.deb', { 'X-HTTP-Method-Override': 'PUT' }],
+    ['PUT', '/dists/stable/InRelease', {}],
+    ['PUT', '/pool/main/s/sample/sample_1.0_all.deb', {}],
+    ['DELETE', '/dists/stable/InRelease', {}],
+  ])('is refused, %s %s with %o', async (method, path, headers) => {
+    const before = await listFiles(data);
+    const body = method === 'DELETE' ? {} : { body: buildDeb('by-a-host') };
+    const answer = await ask(site, host, path, { method, headers, ...body });
+    expect(answer.status).toBeOneOf([403, 404, 405]);
+    expect((await listFiles(data)).filter((file) => !/sqlite|crl/.test(file))).toEqual(
+      before.filter((file) => !/sqlite|crl/.test(file)),
+    );
   });
 });
 

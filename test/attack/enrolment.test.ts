@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyClient } from '../authority/kept.ts';
 import { killAfterLines } from '../children.ts';
-import { createScratch, succeed } from '../e2e/command.ts';
+import { createScratch, succeed, waitFor } from '../e2e/command.ts';
+import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { enrol, type KitClient, keepClient, makeKit } from '../http/kits.ts';
 import {
   ask,
@@ -228,7 +229,7 @@ describe('a host', () => {
   });
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'that is revoked or expired renews nothing, %s',
+    'that is revoked renews nothing, %s',
     async (version) => {
       const name = `gone-${version.slice(-1)}`;
       const host = await site.issue(name, 'host');
@@ -239,6 +240,29 @@ describe('a host', () => {
       expect(await countHosts(name)).toBe(1);
     },
   );
+
+  it('that is expired renews nothing, on the connection that was open before either', async () => {
+    // Its server's certificate is then one of a later day too.
+    const later = createClock();
+    const old = await startSite(join(scratch, 'old'), { clock: later });
+    const host = await old.issue('outdated', 'host');
+    const body = JSON.stringify({ csr: createKeyAndRequest().csr });
+    const bytes = `POST /v1/renewal HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const open = await openConnection({ port: old.port, client: host, ca: old.ca });
+    open.send(getRequest('/v1/self'));
+    await waitFor('an answer', () => (open.received().includes('outdated') ? true : undefined));
+    later.advance(91 * DAY_MS);
+    await old.perform('crl.refresh', {});
+    open.send(bytes);
+    const expired = 'HTTP/1.1 403 Certificate expired';
+    expect(readStatusLines(await open.ended())).toEqual(['HTTP/1.1 200 OK', expired]);
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const { received } = await speak(old, host, bytes, { version });
+      expect(readStatusLines(received)).toEqual([expired]);
+    }
+    expect(await countHosts('outdated', old)).toBe(1);
+    await old.daemon.stop();
+  });
 
   it('renews for itself, whatever the request says', async () => {
     const host = await site.issue('modest', 'host');

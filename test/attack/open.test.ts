@@ -11,7 +11,7 @@ import { getRequest, openConnection, readStatusLines } from '../e2e/connection.t
 import { listFiles } from '../e2e/site.ts';
 import { buildDeb, buildForm } from '../http/packages.ts';
 import { ask, type IssuedClient, put, type Site, startSite } from '../http/start.ts';
-import { stallAnswer } from './speak.ts';
+import { speak, stallAnswer } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -48,6 +48,27 @@ afterEach(async () => {
   );
 });
 
+/** What leaves the path of an ordinary request, whose first 30 bytes say nothing of it yet. */
+const TRICKS: [string, string][] = [
+  [
+    'with Expect',
+    'PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n',
+  ],
+  [
+    'with Expect, on the API',
+    'POST /v1/renewal HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n',
+  ],
+  [
+    'with Upgrade to a WebSocket',
+    `GET ${RELEASE} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n`,
+  ],
+  [
+    'with Upgrade to HTTP/2',
+    `GET ${RELEASE} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`,
+  ],
+  ['with CONNECT', 'CONNECT localhost:22 HTTP/1.1\r\nHost: localhost:22\r\n\r\n'],
+];
+
 describe.each(VERSIONS)('under %s, a revoked host', (version) => {
   it('that had ten requests pipelined gets no further answer; another one gets all of its', async () => {
     const host = await site.issue('pipelining', 'host');
@@ -75,6 +96,27 @@ describe.each(VERSIONS)('under %s, a revoked host', (version) => {
     await revoke(host);
     connection.send(request.slice(30));
     expect(readStatusLines(await connection.ended())).toEqual([REFUSED]);
+  });
+
+  it.each(TRICKS)('is refused a request halfway here, %s', async (name, bytes) => {
+    const client = await site.issue(`tricky-${name.replaceAll(/\W/g, '-')}`, 'uploader');
+    const connection = await open(client, version);
+    connection.send(getRequest(RELEASE) + bytes.slice(0, 30));
+    await waitFor('the answer before it', () =>
+      connection.received().endsWith('-----END PGP SIGNATURE-----\n') ? true : undefined,
+    );
+    await revoke(client);
+    connection.send(bytes.slice(30));
+    const lines = readStatusLines(await connection.ended());
+    expect(lines).toEqual(['HTTP/1.1 200 OK', REFUSED]);
+  });
+
+  it.each(TRICKS)('is refused on a new connection, %s', async (name, bytes) => {
+    const client = await site.issue(`late-${name.replaceAll(/\W/g, '-')}`, 'uploader');
+    await revoke(client);
+    const { received } = await speak(site, client, bytes, { version });
+    // CONNECT is hung up on, whoever asks.
+    expect(readStatusLines(received)).toEqual(name === 'with CONNECT' ? [] : [REFUSED]);
   });
 
   it('on many idle connections loses them all', async () => {

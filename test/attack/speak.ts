@@ -19,7 +19,7 @@ export interface Heard {
 
 /** Connects, says these bytes, and listens until the server closes. */
 export async function speak(
-  site: Site,
+  site: Pick<Site, 'port' | 'ca'>,
   client: Client | undefined,
   bytes: string,
   { version, session }: SpeakOptions = {},
