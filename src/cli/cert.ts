@@ -222,6 +222,7 @@ export function addCertCommands(program: Command): void {
       return { json, text: renderCertificates(json.certificates) };
     },
   });
+  addLeaf(cert, RENEW);
   addLeaf(cert, {
     usage: 'test <file>',
     summary: 'would this certificate be let in now, and if not, why (exit status 1)',
@@ -235,5 +236,4 @@ export function addCertCommands(program: Command): void {
         : { json, text: `refused: ${who}: ${json.reason}\n`, status: 1 };
     },
   });
-  addLeaf(cert, RENEW);
 }

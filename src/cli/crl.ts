@@ -1,10 +1,10 @@
 /** `aptkeep crl`: the revocation list. Floor 9. */
 import type { Command } from 'commander';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, addNoun, type Shown } from './command.ts';
+import { addLeaf, addNoun } from './command.ts';
 import { formatTime, renderPairs, renderTable } from './table.ts';
 
-function showCrl(json: OutputOf<'crl.show'>): Shown {
+function describeCrl(json: OutputOf<'crl.show'>): string {
   const pairs = renderPairs([
     ['number', String(json.number)],
     ['thisUpdate', formatTime(json.thisUpdate)],
@@ -32,6 +32,12 @@ function showCrl(json: OutputOf<'crl.show'>): Shown {
   );
   const several = json.lists.length > 1 || json.sources.length > 0;
   const foreign = several ? `\n${lists}${json.sources.length > 0 ? `\n${sources}` : ''}` : '';
+  return pairs + foreign;
+}
+
+/** A list may name a hundred thousand; who asked to look at it sees them all. */
+function showEntries(json: OutputOf<'crl.show'>): string {
+  const several = json.lists.length > 1 || json.sources.length > 0;
   const rows = json.entries.map((entry) => [
     entry.serial,
     formatTime(entry.revokedAt),
@@ -39,8 +45,7 @@ function showCrl(json: OutputOf<'crl.show'>): Shown {
     ...(several ? [entry.authority] : []),
   ]);
   const heads = ['SERIAL', 'REVOKED', 'REASON', ...(several ? ['AUTHORITY'] : [])];
-  const table = rows.length ? `\n${renderTable(heads, rows)}` : '';
-  return { json, text: pairs + foreign + table };
+  return rows.length ? `\n${renderTable(heads, rows)}` : '';
 }
 
 export function addCrlCommands(program: Command): void {
@@ -49,14 +54,20 @@ export function addCrlCommands(program: Command): void {
     usage: 'show',
     summary: 'the list in force',
     example: 'aptkeep crl show',
-    run: async (performer) => showCrl(await performer.perform('crl.show', {})),
+    run: async (performer) => {
+      const json = await performer.perform('crl.show', {});
+      return { json, text: describeCrl(json) + showEntries(json) };
+    },
   });
   addLeaf(crl, {
     usage: 'refresh',
     summary:
       "issue the next list now, or read those of a site's own CA; opens the door when one ran out",
     example: 'aptkeep crl refresh',
-    run: async (performer) => showCrl(await performer.perform('crl.refresh', {})),
+    run: async (performer) => {
+      const json = await performer.perform('crl.refresh', {});
+      return { json, text: describeCrl(json) };
+    },
   });
   addLeaf(crl, {
     usage: 'export',

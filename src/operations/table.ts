@@ -14,7 +14,8 @@ import {
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
-import { addHost, listHosts, removeHost, setHost, showHost, showHostApt } from './hosts.ts';
+import { addHost, showHostApt } from './host-access.ts';
+import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';

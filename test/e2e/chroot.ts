@@ -70,16 +70,23 @@ export interface Host {
   fingerprint(folder: string): Promise<string>;
 }
 
-/** Entered with /dev of this machine, which is gone with the namespace. */
-const ENTER = 'mount --rbind /dev "$1/dev" && exec chroot "$@"';
+/**
+ * Entered with /dev of this machine, which is gone with the namespace. The status is said on the
+ * last line, because mmdebstrap keeps it to itself.
+ */
+const ENTER = 'mount --rbind /dev "$1/dev" || exit; chroot "$@"; printf "[status %s]\\n" "$?" >&2';
+const STATUS = /\[status (\d+)\]\n$/;
 
 const ENVIRONMENT = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'LC_ALL=C.UTF-8'];
 
 function openHost(directory: string): Host {
-  const enter = (words: readonly string[], input: string): Promise<Outcome> => {
+  const enter = async (words: readonly string[], input: string): Promise<Outcome> => {
     const inside = ['sh', '-c', ENTER, 'sh', directory, 'env', '-i', ...ENVIRONMENT, ...words];
     const [command = '', ...rest] = [...NAMESPACE, ...inside];
-    return run(command, rest, { input });
+    const outcome = await run(command, rest, { input });
+    const status = STATUS.exec(outcome.stderr)?.[1];
+    if (status === undefined) throw new Error(`cannot enter ${directory}: ${outcome.stderr}`);
+    return { ...outcome, status: Number(status), stderr: outcome.stderr.replace(STATUS, '') };
   };
   const shell = async (script: string): Promise<string> => {
     const outcome = await enter(['sh', '-eu'], script);

@@ -11,4 +11,5 @@ describe('with two workers', async () => {
   await import('./files.test.ts');
   await import('../attack/smuggling.test.ts');
   await import('../attack/authorisation.test.ts');
+  await import('../attack/reading.test.ts');
 });

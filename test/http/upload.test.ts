@@ -466,6 +466,7 @@ describe('a connection cut in mid-body', () => {
     await waitForStaging();
     connection.socket.end();
     expect(readStatusLines(await connection.ended()).join()).not.toMatch(/ 20\d /);
+    await waitFor('nothing', async () => ((await listStaging()).length === 0 ? true : undefined));
     expect(await listPool()).toBe(before);
   });
 });
