@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { RefusalError } from './errors.ts';
 import type { Logger } from './log.ts';
+import type { Queue } from './queue.ts';
 
 const TIMEOUT_MS = 30_000;
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -18,6 +19,8 @@ export interface Command {
   name: string;
   line: string;
   log: Logger;
+  /** Commands run in turn: they may share a token, and SoftHSM fails processes that ask at once. */
+  turns: Queue;
 }
 
 interface Ended {
@@ -94,7 +97,8 @@ export async function runCommand(
   { word = '', timeoutMs = TIMEOUT_MS }: { word?: string; timeoutMs?: number } = {},
 ): Promise<Buffer> {
   const line = word === '' ? command.line : `${command.line} ${word}`;
-  const { output, complaint, fault } = await runShell(line, input, timeoutMs);
+  const run = () => runShell(line, input, timeoutMs);
+  const { output, complaint, fault } = await command.turns.add(run);
   if (fault === undefined) return output;
   command.log.error({ event: 'signer failed', setting: command.name, why: fault, said: complaint });
   throw new RefusalError('SIGNER_FAILED', `${command.name}: ${fault}; the log has what it said`);

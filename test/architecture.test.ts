@@ -33,6 +33,7 @@ const FLOORS: Record<string, number> = {
   'command.ts': 1,
   'errors.ts': 0,
   'announcer.ts': 0,
+  'queue.ts': 0,
   'secret.ts': 0,
   'log.ts': 0,
 };

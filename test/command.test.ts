@@ -4,13 +4,20 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Command, runCommand } from '../src/command.ts';
 import { createLogger } from '../src/log.ts';
+import { createQueue } from '../src/queue.ts';
 import { createScratch, waitFor } from './e2e/command.ts';
 
 const scratch = createScratch('command');
 const logged: Record<string, unknown>[] = [];
 const log = { ...createLogger('silent'), error: (entry: object) => logged.push({ ...entry }) };
 
-const command = (line: string): Command => ({ name: 'signer.test', line, log: log as never });
+const turns = createQueue();
+const command = (line: string): Command => ({
+  name: 'signer.test',
+  line,
+  log: log as never,
+  turns,
+});
 const run = (line: string, input = '', options = {}): Promise<string> =>
   runCommand(command(line), Buffer.from(input), options).then((bytes) => bytes.toString());
 
@@ -38,6 +45,20 @@ describe('a command', () => {
     const handle = await open(secret, 'w');
     expect(await run('ls -l /proc/$$/fd /proc/self/fd')).not.toContain(secret);
     await handle.close();
+  });
+
+  it('waits for the one before it, which may fail', async () => {
+    const lock = join(scratch, 'token');
+    const alone = `mkdir ${lock} && sleep 0.1 && rmdir ${lock}`;
+    const ended = await Promise.allSettled([
+      ...[`${alone} && echo 1`, `${alone}; exit 1`, `${alone} && echo 3`].map((line) => run(line)),
+    ]);
+    expect(ended.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.code))).toEqual([
+      '1\n',
+      'SIGNER_FAILED',
+      '3\n',
+    ]);
+    expect(logged).toHaveLength(1);
   });
 
   it('that need not read its input may leave it', async () => {

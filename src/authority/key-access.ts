@@ -4,6 +4,7 @@ import type { Command } from '../command.ts';
 import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { createQueue, type Queue } from '../queue.ts';
 import { loadPassphrase, type Passphrase } from './passphrase.ts';
 
 /** The keys that may be kept outside, by the setting that names their command. */
@@ -15,18 +16,20 @@ export interface KeyAccess {
   log: Logger;
   /** Keys that were opened, by what was read: opening one takes a tenth of a second. */
   opened: Map<string, KeyObject>;
+  /** Of the commands outside, whichever key they reach. */
+  turns: Queue;
 }
 
 /** @throws RefusalError CONFIG_INVALID where the passphrase that is configured cannot be read */
 export async function readKeyAccess(config: Config, log: Logger): Promise<KeyAccess> {
   const passphrase = await loadPassphrase(config);
-  return { passphrase, values: config.values, log, opened: new Map() };
+  return { passphrase, values: config.values, log, opened: new Map(), turns: createQueue() };
 }
 
 /** The command that signs with a key; undefined where the key is in certs/. */
 export function findCommand(access: KeyAccess, name: OutsideKey): Command | undefined {
   const line = access.values[name];
-  return line === null ? undefined : { name, line, log: access.log };
+  return line === null ? undefined : { name, line, log: access.log, turns: access.turns };
 }
 
 /**

@@ -6,8 +6,8 @@
  * (WAL loses the last transactions on a power cut unless synchronous is FULL). Floor 2.
  */
 import { open } from 'node:fs/promises';
+import { createQueue, type Queue } from '../queue.ts';
 import { type Connection, openConnection } from './connection.ts';
-import { createQueue, type Queue } from './queue.ts';
 import { isInside, refuseInside, runInside } from './scope.ts';
 import type { Catalog, SqlExecutor, SqlRow, SqlValue } from './sql.ts';
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCommand } from '../../src/command.ts';
 import { createLogger } from '../../src/log.ts';
+import { createQueue } from '../../src/queue.ts';
 import { readKeyring } from '../../src/signing/key.ts';
 import { signRelease } from '../../src/signing/sign.ts';
 import { reachKeysOutside, type SigningKey } from '../../src/signing/signing-key.ts';
@@ -30,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => gpg.close());
 
 async function reach(line: string, file = keyring): Promise<SigningKey[]> {
-  const command = { name: 'signer.openpgp', line, log };
+  const command = { name: 'signer.openpgp', line, log, turns: createQueue() };
   return reachKeysOutside(await readKeyring(await readFile(file)), async (mode, release) =>
     (await runCommand(command, Buffer.from(release), { word: `--${mode}` })).toString(),
   );

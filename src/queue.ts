@@ -1,6 +1,6 @@
 /**
  * A queue of work: one at a time, first come, first served, whatever the one before came to.
- * Source of truth: the port (sql.ts, `lock`). Floor 2.
+ * Floor 0.
  */
 
 export interface Queue {
