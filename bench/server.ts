@@ -37,11 +37,14 @@ export function readCpu(pid: number | undefined): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** `data` is removed when it stops. */
-export async function startServer(data = makeDataDirectory()): Promise<BenchServer> {
+/** `data` is removed when it stops. `settings` by their variables. */
+export async function startServer(
+  data = makeDataDirectory(),
+  settings: Record<string, string> = {},
+): Promise<BenchServer> {
   const child: ChildProcess = spawn(PROGRAM, ['serve', '--data', data, '--listen', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: environment,
+    env: { ...environment, ...settings },
   });
   const url = await new Promise<string>((found, fail) => {
     let text = '';

@@ -3,32 +3,25 @@
  * its refusal, and full mutual handshakes beside nginx with the same keys and the same list.
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync, rmSync, statSync } from 'node:fs';
-import { Agent, request } from 'node:https';
-import { dirname, join } from 'node:path';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { connect as connectTls, createSecureContext, type TLSSocket } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { openParts } from '../src/compose.ts';
 import { loadConfig } from '../src/config.ts';
 import { createLogger } from '../src/log.ts';
 import { readCertificate } from '../src/pki/certificate.ts';
 import { issueCrl, readCrl } from '../src/pki/crl.ts';
 import { createSerial } from '../src/pki/serial.ts';
-import { askMany, askOnce, type Bearer, loadBearer } from './handshakes.ts';
-import { findNginx, startNginx } from './nginx.ts';
-import { buildSample } from './packages.ts';
-import { type BenchServer, makeDataDirectory, median, runProgram, startServer } from './server.ts';
+import { asPeer, compareHandshakes, PATH, type Peer, portOf, type Times, time } from './compare.ts';
+import { askOnce, loadBearer } from './handshakes.ts';
+import { findNginx, type NginxServer, startNginx } from './nginx.ts';
+import { measureRevocation } from './revocation.ts';
+import { makeDataDirectory, median, runProgram, startServer } from './server.ts';
 
 const REVOKED = 100_000;
 const LIST_ROUNDS = 5;
 const CHECKS = 1_000_000;
-const HANDSHAKES = 300;
-const HANDSHAKE_ROUNDS = 5;
-const REVOCATIONS = 7;
-const DOWNLOAD_BYTES = 30_000_000;
-const PATH = '/dists/stable/InRelease';
-
-const portOf = (server: BenchServer): number => Number(new URL(server.url).port);
 const milliseconds = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 
 /** An initialised data directory whose catalog has so many certificates, all revoked, and a host. */
@@ -56,20 +49,6 @@ function prepareData(revoked: number): string {
   sql.close();
   runProgram('crl', 'refresh', '--data', data);
   return data;
-}
-
-interface Times {
-  wall: number;
-  cpu: number;
-}
-
-/** Of one call, CPU of this process. */
-async function time(run: () => unknown): Promise<Times> {
-  const began = performance.now();
-  const before = process.cpuUsage();
-  await run();
-  const { user, system } = process.cpuUsage(before);
-  return { wall: performance.now() - began, cpu: (user + system) / 1000 };
 }
 
 async function measureOften(run: () => unknown): Promise<string> {
@@ -117,58 +96,12 @@ async function measureList(label: string, data: string): Promise<void> {
   }
 }
 
-interface Peer {
-  name: string;
-  port: number;
-  /** Of a client that it lets in. */
-  bearer: Bearer;
-  cpu(): number;
-}
-
-/** Full handshakes with one request each, in rounds whose order rotates; CPU of each server. */
-async function compareHandshakes(peers: readonly Peer[]): Promise<void> {
-  const results = new Map(peers.map((peer) => [peer.name, [] as Times[]]));
-  for (const peer of peers) await askMany(peer.bearer, peer.port, PATH, 50);
-  for (let round = 0; round < HANDSHAKE_ROUNDS; round += 1) {
-    for (let turn = 0; turn < peers.length; turn += 1) {
-      const peer = peers[(round + turn) % peers.length];
-      if (peer === undefined) continue;
-      const before = peer.cpu();
-      const { wall } = await time(() => askMany(peer.bearer, peer.port, PATH, HANDSHAKES));
-      results.get(peer.name)?.push({ wall, cpu: peer.cpu() - before });
-    }
-  }
-  const cpuOf = (name: string): number =>
-    (median((results.get(name) ?? []).map((one) => one.cpu)) / HANDSHAKES) * 1000;
-  for (const [name, times] of results) {
-    const rate = HANDSHAKES / (median(times.map((one) => one.wall)) / 1000);
-    console.log(
-      `${name}: server CPU ${cpuOf(name).toFixed(0)} ms per 1,000 handshakes with a request each, ${rate.toFixed(0)}/s with this load (median of ${HANDSHAKE_ROUNDS} × ${HANDSHAKES})`,
-    );
-  }
-  const [first, ...others] = peers;
-  for (const other of first === undefined ? [] : others) {
-    const ratio = cpuOf(first?.name ?? '') / cpuOf(other.name);
-    console.log(`ratio of CPU, ${first?.name} to ${other.name}: ${ratio.toFixed(2)}`);
-  }
-  const [, control, again] = peers;
-  if (control === undefined || again === undefined) return;
-  const ratio = cpuOf(control.name) / cpuOf(again.name);
-  console.log(
-    `ratio of CPU, ${control.name} to ${again.name} (nothing differs): ${ratio.toFixed(2)}`,
-  );
-}
-
-const asPeer = (name: string, server: BenchServer): Peer => ({
-  ...{ name, port: portOf(server), bearer: loadBearer(join(server.data, 'web'), 'web') },
-  cpu: () => server.cpu(),
-});
-
 async function measureLargeList(): Promise<void> {
   const [full, empty] = [prepareData(REVOKED), prepareData(0)];
   await measureList('a list of many', full);
   await measureList('an empty list', empty);
   const servers = [await startServer(full), await startServer(empty)];
+  let nginx: NginxServer | undefined;
   try {
     for (const [at, server] of servers.entries()) {
       const before = server.cpu();
@@ -181,125 +114,16 @@ async function measureLargeList(): Promise<void> {
     }
     const [many, none] = servers;
     if (many === undefined || none === undefined) return;
-    await compareHandshakes([asPeer('list of many', many), asPeer('list of none', none)]);
+    const own = asPeer('list of many', many);
+    const peers: Peer[] = [own, asPeer('list of none', none)];
+    if (findNginx() !== undefined) {
+      nginx = await startNginx(many.data, Math.max(...servers.map(portOf)) + 1);
+      peers.push({ ...nginx, bearer: own.bearer, name: 'nginx, list of many' });
+    }
+    await compareHandshakes(peers);
   } finally {
+    await nginx?.stop();
     for (const server of servers) await server.stop();
-  }
-}
-
-/** Asks the server to revoke, on a connection that stands already; resolves when it has answered. */
-function createRevoker(server: BenchServer): {
-  revoke(name: string): Promise<number>;
-  close(): void;
-} {
-  const folder = join(server.data, 'root');
-  server.run('cert', 'issue', 'root', '--role', 'admin', '--out', folder);
-  const agent = new Agent({
-    keepAlive: true,
-    ca: readFileSync(join(folder, 'ca.crt')),
-    cert: readFileSync(join(folder, 'root.crt')),
-    key: readFileSync(join(folder, 'root.key')),
-  });
-  const revoke = (name: string): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const headers = { 'Content-Type': 'application/json', 'Content-Length': 2 };
-      const path = `/v1/certificates/${name}/revoke`;
-      const post = request(
-        ...([new URL(path, server.url), { method: 'POST', agent, headers }] as const),
-        (response) => {
-          response.resume();
-          response.once('end', () => resolve(performance.now()));
-        },
-      );
-      post.once('error', reject);
-      post.end('{}');
-    });
-  return { revoke, close: () => agent.destroy() };
-}
-
-/** Resolves with the moment the peer ended the connection. */
-const whenClosed = (socket: TLSSocket): Promise<number> =>
-  new Promise((resolve) => socket.once('close', () => resolve(performance.now())));
-
-function openKeptAlive(server: BenchServer, folder: string, name: string): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const { context } = loadBearer(folder, name);
-    const target = { host: '127.0.0.1', port: portOf(server), servername: 'localhost' };
-    const socket = connectTls({ ...target, secureContext: context });
-    socket.once('error', reject);
-    socket.once('secureConnect', () =>
-      socket.write(`GET ${PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n`),
-    );
-    socket.once('data', () => {
-      socket.removeListener('error', reject);
-      socket.on('error', () => {});
-      socket.on('data', () => {});
-      resolve(socket);
-    });
-  });
-}
-
-/** A download whose reader takes little at a time, until the connection ends. */
-async function openDownload(
-  server: BenchServer,
-  folder: string,
-  name: string,
-  path: string,
-): Promise<TLSSocket> {
-  const socket = await openKeptAlive(server, folder, name);
-  socket.removeAllListeners('data');
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
-  await new Promise((resolve) => socket.once('readable', resolve));
-  const timer = setInterval(() => socket.read(Math.min(16_384, socket.readableLength)), 2);
-  socket.once('close', () => clearInterval(timer));
-  return socket;
-}
-
-/** Uploads a package that takes a while to download; its path. */
-async function uploadLarge(server: BenchServer): Promise<string> {
-  const file = buildSample('large', '1', DOWNLOAD_BYTES);
-  server.run('upload', file, '--suite', 'stable');
-  rmSync(dirname(file), { recursive: true });
-  return '/pool/main/l/large/large_1_all.deb';
-}
-
-/**
- * From the moment the answer to the revocation was read, here. What other processes of one server
- * do (workers) belongs beside these, once there are some: the same connections, accepted by another.
- */
-async function measureRevocation(): Promise<void> {
-  const server = await startServer();
-  const revoker = createRevoker(server);
-  try {
-    const path = await uploadLarge(server);
-    const waits: Record<string, number[]> = {
-      ...{ 'new connection, before': [], 'new connection': [], 'kept alive': [], download: [] },
-    };
-    for (let round = 0; round < REVOCATIONS; round += 1) {
-      const name = `host-${round}`;
-      const folder = join(server.data, name);
-      server.run('cert', 'issue', name, '--role', 'host', '--out', folder);
-      const bearer = loadBearer(folder, name);
-      const before = await time(() => askOnce(bearer, portOf(server), PATH));
-      const kept = whenClosed(await openKeptAlive(server, folder, name));
-      const download = whenClosed(await openDownload(server, folder, name, path));
-      const revoked = await revoker.revoke(name);
-      const status = await askOnce(bearer, portOf(server), PATH);
-      if (status !== 403) throw new Error(`status ${status} after the revocation`);
-      waits['new connection']?.push(performance.now() - revoked);
-      waits['new connection, before']?.push(before.wall);
-      waits['kept alive']?.push((await kept) - revoked);
-      waits.download?.push((await download) - revoked);
-    }
-    for (const [what, values] of Object.entries(waits)) {
-      const sorted = [...values].sort((a, b) => a - b);
-      console.log(
-        `${what}: median ${median(values).toFixed(1)} ms, at most ${sorted.at(-1)?.toFixed(1)} ms`,
-      );
-    }
-  } finally {
-    revoker.close();
-    await server.stop();
   }
 }
 
@@ -328,7 +152,9 @@ async function measureBesideNginx(): Promise<void> {
     const own = asPeer('aptkeep', server);
     const { bearer } = own;
     const others = peers.map((peer, at) => ({ ...peer, bearer, name: `nginx ${at ? 'B' : 'A'}` }));
-    await compareHandshakes([own, ...others]);
+    const cpuOf = await compareHandshakes([own, ...others]);
+    const ratio = cpuOf('nginx A') / cpuOf('nginx B');
+    console.log(`ratio of CPU, nginx A to nginx B (nothing differs): ${ratio.toFixed(2)}`);
   } finally {
     for (const peer of peers) await peer.stop();
     await server.stop();
@@ -336,7 +162,7 @@ async function measureBesideNginx(): Promise<void> {
 }
 
 export async function measureTrust(): Promise<void> {
-  await measureRevocation();
+  for (const workers of [1, 4]) await measureRevocation(workers);
   await measureBesideNginx();
   await measureLargeList();
 }
