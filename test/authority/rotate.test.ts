@@ -3,7 +3,7 @@
  * its end only the new one. openssl and certtool judge what each of them issued.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lastRequest, speak, stallAnswer } from '../attack/speak.ts';
@@ -24,7 +24,7 @@ const readBlocks = (pem: string): string[] =>
 
 /** `openssl verify` and certtool of one certificate, one authority and its list. */
 async function verifyBy(authority: string, crl: string, certificate: string): Promise<void> {
-  const folder = createScratch('rotate-verify');
+  const folder = await mkdtemp(join(scratch, 'verify-'));
   const [ca, list, leaf] = ['ca.pem', 'crl.pem', 'leaf.pem'].map((name) => join(folder, name));
   await writeFile(String(ca), authority);
   await writeFile(String(list), crl);

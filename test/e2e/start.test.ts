@@ -1,7 +1,7 @@
 /** The first five minutes: `npm start` in an empty directory, and every command that it prints. */
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { CHECKOUT, createScratch, run, startProcess, succeed } from './command.ts';
 import {
   APTKEEP,
@@ -65,7 +65,8 @@ describe('npm start on an empty directory', () => {
       .filter((line) => line !== '' && !line.startsWith('#'));
     expect(commands.length).toBeGreaterThanOrEqual(3);
     const trial = /\/tmp\/aptkeep-[0-9a-f]+/.exec(block)?.[0];
-    afterAll(() => trial && rm(trial, { recursive: true, force: true }));
+    expect(trial).toBeDefined();
+    onTestFinished(() => rm(String(trial), { recursive: true, force: true }));
     for (const command of commands) {
       const outcome = await run('sh', ['-c', command], { cwd: CHECKOUT });
       expect(`${command}\n${outcome.stderr}\nexit ${outcome.status}`).toMatch(/exit 0$/);

@@ -10,6 +10,7 @@ import { hours, openTestAuthority, randomSerial } from '../pki/tools.ts';
 import { createScratch } from './command.ts';
 import { verifyBelow, verifyIssued } from './verified.ts';
 
+const scratch = createScratch('verified');
 const CLIENT: Profile = { kind: 'client', uri: 'urn:aptkeep:host:web' };
 const [ours, other] = [openTestAuthority(), openTestAuthority()];
 let client = '';
@@ -110,7 +111,6 @@ describe('refused is', () => {
   });
 
   it('a directory in which one certificate is not what it should be', async () => {
-    const scratch = createScratch('verified');
     const data = join(scratch, 'below/data');
     await initialise(data);
     const kept = await openKept(data);
