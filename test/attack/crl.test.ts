@@ -9,6 +9,7 @@ import { getRequest, openConnection, readStatusLines } from '../e2e/connection.t
 import { listFiles } from '../e2e/site.ts';
 import { buildDeb } from '../http/packages.ts';
 import { ask, createClock, type IssuedClient, put, type Site, startSite } from '../http/start.ts';
+import { revokeMany } from './forge.ts';
 import { lastRequest, speak, stallAnswer } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
@@ -134,19 +135,7 @@ describe('a list of a hundred thousand', () => {
     const data = join(scratch, 'huge');
     const site = await startSite(data);
     const [host, gone] = [await site.issue('web', 'host'), await site.issue('gone', 'host')];
-    const later = new Date(Date.now() + DAY_MS).toISOString();
-    const before = new Date(Date.now() - DAY_MS).toISOString();
-    await site.parts.authority.catalog.run(
-      `WITH RECURSIVE counter(number) AS
-         (SELECT 1 UNION ALL SELECT number + 1 FROM counter WHERE number < 100000)
-       INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-         issued_at, issued_by, revoked_at, revocation_reason, authority)
-       SELECT printf('f%031x', number), 'bulk-' || number, 'host', NULL, $1, $2, '' || number, '',
-         $1, 'forger', $1, 'superseded', $3 FROM counter`,
-      before,
-      later,
-      site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
-    );
+    await revokeMany(site, 100_000);
     await site.perform('certificate.revoke', { certificate: 'gone' });
     const { trust } = site.parts.authority;
     expect(trust.crl?.serials.size).toBe(100_001);

@@ -17,6 +17,7 @@ import { type Client, curl, listFiles, putFile } from '../e2e/site.ts';
 import { connectToEach, findWorker, isAlive, listChildren } from '../e2e/worker-processes.ts';
 import { buildDeb } from '../http/packages.ts';
 import { startSite } from '../http/start.ts';
+import { revokeMany } from './forge.ts';
 import { stallAnswer } from './speak.ts';
 
 const WORKERS = 4;
@@ -159,19 +160,7 @@ describe('a revoked certificate', () => {
   it('is refused before the list that names it is signed, however long that takes', async () => {
     const site = await startSite(join(scratch, 'long'), { settings: { workers: '2' } });
     const gone = await site.issue('gone', 'host');
-    const later = new Date(Date.now() + 86_400_000).toISOString();
-    const before = new Date(Date.now() - 86_400_000).toISOString();
-    await site.parts.authority.catalog.run(
-      `WITH RECURSIVE counter(number) AS
-         (SELECT 1 UNION ALL SELECT number + 1 FROM counter WHERE number < 50000)
-       INSERT INTO certificate (serial, name, role, suites, not_before, not_after, fingerprint, pem,
-         issued_at, issued_by, revoked_at, revocation_reason, authority)
-       SELECT printf('f%031x', number), 'bulk-' || number, 'host', NULL, $1, $2, '' || number, '',
-         $1, 'forger', $1, 'superseded', $3 FROM counter`,
-      before,
-      later,
-      site.parts.authority.trust.authorities[0]?.fingerprint ?? '',
-    );
+    await revokeMany(site, 50_000);
     await site.perform('crl.refresh', {});
     const connections = await connectToEach(process.pid, 2, {
       ...{ port: site.port, client: gone, ca: gone.ca },
