@@ -8,6 +8,7 @@ import { readServerCa } from '../authority/server-certificate.ts';
 import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
+import { createKeyringSigner } from '../repository/signed-keyring.ts';
 import { exportKeyring } from '../signing/key.ts';
 import { listPublicKeys } from '../signing/signing-key.ts';
 import { createApiRouter } from './api.ts';
@@ -73,6 +74,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
   const keyring = () => exportKeyring(listPublicKeys(repository.signingKeys));
   serve('/archive-keyring.gpg', 'application/pgp-keys', () => keyring().binary);
   serve('/archive-keyring.asc', 'text/plain', () => keyring().armored);
+  serve('/archive-keyring.asc.sig', 'text/plain', createKeyringSigner(repository));
   serve('/ca.crt', 'application/x-pem-file', () => readServerCa(authority));
   serve('/crl.pem', 'application/x-pem-file', () => exportCrls(authority.trust));
 }

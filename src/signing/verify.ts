@@ -1,5 +1,5 @@
 /**
- * Whether a Release that was signed outside is what apt has to be given: the same bytes in all
+ * Whether what was signed outside is what apt has to be given: of a Release the same bytes in all
  * three files, every signature by a key of the keyring. Source of truth: RFC 9580 section 7,
  * apt-secure(8). Floor 1.
  */
@@ -34,6 +34,27 @@ async function findFault(signatures: Verified): Promise<string | undefined> {
 }
 
 /**
+ * Why a detached signature made outside does not count; undefined when it does.
+ * @param date no signature may be later, and each key has to be valid then.
+ */
+export async function findDetachedFault(
+  text: string,
+  armoredSignature: string,
+  verificationKeys: readonly PublicKey[],
+  date: Date,
+): Promise<string | undefined> {
+  if (!DETACHED.test(armoredSignature)) return 'the detached signature is none';
+  try {
+    const message = await createMessage({ binary: Buffer.from(text, 'utf8') });
+    const signature = await readSignature({ armoredSignature });
+    const keys = { verificationKeys: [...verificationKeys], date };
+    return findFault((await verify({ message, signature, ...keys })).signatures);
+  } catch (error) {
+    return `it cannot be read: ${(error as Error).message}`;
+  }
+}
+
+/**
  * Why a Release signed outside must not be published; undefined when it may.
  * @param date no signature may be later, and each key has to be valid then.
  */
@@ -45,16 +66,14 @@ export async function findReleaseFault(
   const body = CLEARTEXT.exec(inRelease)?.[1];
   if (body === undefined) return 'the clear-signed text is none';
   if (body !== release) return 'the clear-signed text is another than what was to be signed';
-  if (!DETACHED.test(releaseGpg)) return 'the detached signature is none';
   const keys = { verificationKeys: [...verificationKeys], date };
   try {
     const cleartext = await readCleartextMessage({ cleartextMessage: inRelease });
     const inline = await verify({ message: cleartext, ...keys });
-    const message = await createMessage({ binary: Buffer.from(release, 'utf8') });
-    const signature = await readSignature({ armoredSignature: releaseGpg });
-    const detached = await verify({ message, signature, ...keys });
-    return (await findFault(inline.signatures)) ?? (await findFault(detached.signatures));
+    const fault = await findFault(inline.signatures);
+    if (fault !== undefined) return fault;
   } catch (error) {
     return `it cannot be read: ${(error as Error).message}`;
   }
+  return findDetachedFault(release, releaseGpg, verificationKeys, date);
 }

@@ -33,17 +33,25 @@ const listFingerprints = async (keyring: string): Promise<string[]> =>
     ).matchAll(/^fpr:+([0-9A-F]{40}):/gm),
   ].map((match) => match[1] ?? '');
 
-/** Whether gpgv and sqv accept the Release of now with a keyring; they agree, or this throws. */
-async function isAccepted(keyring: string): Promise<boolean> {
-  const [release, signature] = [join(scratch, 'Release'), join(scratch, 'Release.gpg')];
-  await writeFile(release, (await ask(site, admin, '/dists/stable/Release')).body);
-  await writeFile(signature, (await ask(site, admin, '/dists/stable/Release.gpg')).body);
-  const gpgv = await run('gpgv', ['--keyring', keyring, signature, release]);
-  const sqv = await run('sqv', ['--keyring', keyring, signature, release]);
+/** Whether gpgv and sqv accept a file of now with a keyring; they agree, or this throws. */
+async function isSigned(path: string, by: string, keyring: string): Promise<boolean> {
+  const [file, signature] = [join(scratch, 'signed'), join(scratch, 'signature')];
+  await writeFile(file, (await ask(site, admin, path)).body);
+  await writeFile(signature, (await ask(site, admin, by)).body);
+  const gpgv = await run('gpgv', ['--keyring', keyring, signature, file]);
+  const sqv = await run('sqv', ['--keyring', keyring, signature, file]);
   // gpgv exits 2 over a signature it has no key for, beside a good one: apt reads what it says.
   const accepts = / Good signature /.test(gpgv.stderr);
   if (accepts !== (sqv.status === 0)) throw new Error(`gpgv: ${gpgv.stderr}\nsqv: ${sqv.stderr}`);
   return accepts;
+}
+
+/** Whether a host with a keyring takes what is published, and the keyring that is given out. */
+async function isAccepted(keyring: string): Promise<boolean> {
+  const release = await isSigned('/dists/stable/Release', '/dists/stable/Release.gpg', keyring);
+  const path = '/archive-keyring.asc';
+  if ((await isSigned(path, `${path}.sig`, keyring)) === release) return release;
+  throw new Error('the keyring and the Release are not signed by the same keys');
 }
 
 /** A real `apt-get update` of a host that has this keyring. */

@@ -5,6 +5,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createGpgHome } from '../signing/gpg-home.ts';
 import { createTrees, type Host, makeTree, type Release, type Tree } from './chroot.ts';
 import { type Outcome, succeed } from './command.ts';
 import { buildSmall, formatFields } from './packages.ts';
@@ -19,6 +20,8 @@ const data = join(scratch, 'data');
 const trees = new Map<Release, Promise<Tree>>();
 let server: Server;
 let origin = '';
+/** Of a key that has nothing to do with the server. */
+let otherKeyring = '';
 
 beforeAll(async () => {
   await aptkeep('init', '--data', data, '--name', 'Uni, Example');
@@ -29,6 +32,10 @@ beforeAll(async () => {
     await aptkeep('upload', file, '--suite', 'stable', '--data', data);
   }
   origin = server.url;
+  const gpg = await createGpgHome(join(scratch, 'gpg'));
+  const stranger = await gpg.generate('Stranger', 'ed25519');
+  otherKeyring = await readFile(await gpg.export('other.asc', true, stranger), 'utf8');
+  await gpg.close();
 }, 60_000);
 
 /** Each release once, for whichever test comes first. */
@@ -165,6 +172,23 @@ describe.each(RELEASES)('a bare host of %s', (release) => {
     expect(said).toContain(origin);
   });
 
+  it('takes no keyring but one signed by what it has', async () => {
+    const path = '/etc/apt/keyrings/aptkeep.asc';
+    const current = await host.read(path);
+    for (const other of [otherKeyring, 'an older one\n']) {
+      await host.write(path, other);
+      const { status, stderr } = await host.run('aptkeep-client', 'run');
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /is signed by no key of .*; the old one stays\n.* host add .* --again/,
+      );
+      expect(await host.read(path)).toBe(other);
+    }
+    await host.write(path, `${current}\n`);
+    expect(await expectDone(host.run('aptkeep-client', 'run'))).toContain('new keyring');
+    expect(await host.read(path)).toBe(current);
+  });
+
   it('goes on without its client, when that is purged', async () => {
     await expectDone(host.run('dpkg', '--purge', 'aptkeep-client'));
     expect(await host.shell('ls /etc/cron.d/aptkeep-client 2>/dev/null || :')).toBe('');
@@ -220,7 +244,8 @@ describe('what the repository hands out new', () => {
   it('is installed: a keyring other than the one that is there', async () => {
     const path = '/etc/apt/keyrings/aptkeep.asc';
     const current = await host.read(path);
-    await host.write(path, 'an older one');
+    // With the same key.
+    await host.write(path, `${current}\n`);
     expect(await expectDone(host.run('aptkeep-client', 'run'))).toContain('new keyring');
     expect(await host.read(path)).toBe(current);
     expect(await host.shell(`stat -c '%U %a' ${path}`)).toBe('root 644\n');

@@ -380,6 +380,7 @@ describe('public files', () => {
   it.each([
     ['/archive-keyring.gpg', 'application/pgp-keys'],
     ['/archive-keyring.asc', 'text/plain'],
+    ['/archive-keyring.asc.sig', 'text/plain'],
     ['/ca.crt', 'application/x-pem-file'],
     ['/crl.pem', 'application/x-pem-file'],
   ])('%s for every role', async (path, type) => {
