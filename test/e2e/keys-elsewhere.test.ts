@@ -91,6 +91,11 @@ describe('a repository whose keys are elsewhere', () => {
     await succeed('cp', [join(folder, 'archive-keyring.gpg'), served]);
     expect(await verifySignatures(folder, served)).toBe(fingerprint);
     expect(await verifySignatures(folder, keyring)).toBe(fingerprint);
+    const keyringFiles = ['archive-keyring.asc', 'archive-keyring.asc.sig'];
+    for (const name of keyringFiles) await readServed(host.client, server.url, folder)(name);
+    const [text = '', signature = ''] = keyringFiles.map((name) => join(folder, name));
+    for (const tool of ['gpgv', 'sqv'])
+      await succeed(tool, ['--keyring', keyring, signature, text]);
   });
 
   it('takes four uploads in a row, each of which apt sees', async () => {

@@ -6,7 +6,7 @@ import { runCommand } from '../../src/command.ts';
 import { createLogger } from '../../src/log.ts';
 import { createQueue } from '../../src/queue.ts';
 import { readKeyring } from '../../src/signing/key.ts';
-import { signRelease } from '../../src/signing/sign.ts';
+import { signDetached, signRelease } from '../../src/signing/sign.ts';
 import { reachKeysOutside, type SigningKey } from '../../src/signing/signing-key.ts';
 import { createScratch, run } from '../e2e/command.ts';
 import { verifySignatures } from '../e2e/signatures.ts';
@@ -123,6 +123,23 @@ describe('nothing is signed where the command', () => {
     const failed = sign(await reach(path));
     await expect(failed).rejects.toMatchObject({ code: 'SIGNER_FAILED' });
     await expect(failed).rejects.toThrow(why);
+  });
+
+  it('signs another keyring than the one that is given out', async () => {
+    const other = '(cat >/dev/null; echo other) | right "$@"';
+    for (const [script, why] of [
+      [other, /does not count/],
+      ['cat', /detached signature is none/],
+    ] as const) {
+      const twisted = await twistCommand(
+        join(scratch, 'twisted'),
+        gpg.command(fingerprint),
+        script,
+      );
+      const failed = signDetached(RELEASE, await reach(twisted), new Date(), Date.now);
+      await expect(failed).rejects.toMatchObject({ code: 'SIGNER_FAILED' });
+      await expect(failed).rejects.toThrow(why);
+    }
   });
 
   it('signs in the future', async () => {
