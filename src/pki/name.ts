@@ -57,7 +57,7 @@ const DECODERS: Record<number, (bytes: Buffer) => string | undefined> = {
   19: readAscii, // PrintableString
   20: (bytes) => bytes.toString('latin1'), // TeletexString, as everybody has it
   22: readAscii, // IA5String
-  30: (bytes) => decode(bytes, 'utf-16be'), // BMPString
+  30: readBmp,
 };
 
 function decode(bytes: Buffer, encoding: 'utf-8' | 'utf-16be'): string | undefined {
@@ -66,6 +66,12 @@ function decode(bytes: Buffer, encoding: 'utf-8' | 'utf-16be'): string | undefin
   } catch {
     return undefined;
   }
+}
+
+/** BMPString: two bytes a character, so no surrogates; OpenSSL reads no certificate with one. */
+function readBmp(bytes: Buffer): string | undefined {
+  const text = decode(bytes, 'utf-16be');
+  return text !== undefined && /[\u{10000}-\u{10ffff}]/u.test(text) ? undefined : text;
 }
 
 function readAscii(bytes: Buffer): string | undefined {

@@ -377,6 +377,7 @@ describe('readCertificate', () => {
       ['a country in which something else is nested', make(name('2.5.4.6', 0xec, 'DE'))],
       ['a country of broken UTF-8', make(name('2.5.4.6', TAG.utf8String, '\xc3'))],
       ['a country of one byte and a half character', make(name('2.5.4.6', 30, '\x00D\x00'))],
+      ['an organisation in UTF-16', make(name('2.5.4.10', 30, '\xda\x0b\xdf\x50'))],
       ['an identifier of nine unused bits', make(name('2.5.4.45', TAG.bitString, '\x09\x00'))],
       ['a unique identifier of nine unused bits', make(none, [identifier('\x09\x00')])],
       ['a unique identifier of nothing', make(none, [identifier('')])],
