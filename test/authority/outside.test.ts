@@ -107,14 +107,19 @@ describe('with both keys in a token', () => {
   });
 });
 
-describe('with an RSA key in a token', () => {
-  it('a list is signed with SHA-256 and PKCS#1', async () => {
-    const data = join(scratch, 'rsa');
-    const key = await token.generate('rsa', 'rsa:2048', '', 'SHA256-RSA-PKCS');
-    const settings = settingsOf(key, undefined);
-    await initialise(data, { settings });
-    expect(await verifyCrl(data)).toContain('Signature Algorithm: sha256WithRSAEncryption');
-  });
+describe('with a key of another kind in a token', () => {
+  it.each([
+    ['rsa', 'rsa:2048', '', 'SHA256-RSA-PKCS', 'sha256WithRSAEncryption'],
+    ['p384', 'EC:secp384r1', 'sha384', 'ECDSA', 'ecdsa-with-SHA384'],
+  ])(
+    '%s: a list is signed as its kind has it',
+    async (name, kind, digest, mechanism, algorithm) => {
+      const data = join(scratch, name);
+      const key = await token.generate(name, kind, digest, mechanism);
+      await initialise(data, { settings: settingsOf(key, undefined) });
+      expect(await verifyCrl(data)).toContain(`Signature Algorithm: ${algorithm}\n`);
+    },
+  );
 });
 
 describe('init', () => {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { cleanEnvironment, succeed } from '../e2e/command.ts';
 
 export const PIN = '73550912';
+/** Brought into the token: pkcs11-tool of Debian 12 reads no public key of this curve out of it. */
+const P384 = 'EC:secp384r1';
 
 /** A key in a token: what to put into signer.* and signer.*PublicKey. */
 export interface TokenKey {
@@ -41,11 +43,18 @@ export async function createToken(folder: string): Promise<Token> {
       keys += 1;
       const id = `0${keys}`;
       const sh = (script: string) => succeed('sh', ['-ec', script], { env });
-      await sh(`${tool} --keypairgen --key-type ${kind} --label ${label} --id ${id}`);
       const publicKey = join(folder, `${label}.pem`);
-      await sh(
-        `${tool} --read-object --type pubkey --id ${id} --output-file ${publicKey}.der && openssl pkey -pubin -inform DER -in ${publicKey}.der -out ${publicKey}`,
-      );
+      if (kind === P384) {
+        await sh(`key=${publicKey}.key
+          openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out $key
+          openssl pkey -in $key -pubout -out ${publicKey}
+          softhsm2-util --import $key --token aptkeep --label ${label} --id ${id} --pin ${PIN}
+          rm $key`);
+      } else {
+        await sh(`${tool} --keypairgen --key-type ${kind} --label ${label} --id ${id}
+          ${tool} --read-object --type pubkey --id ${id} --output-file ${publicKey}.der
+          openssl pkey -pubin -inform DER -in ${publicKey}.der -out ${publicKey}`);
+      }
       const command = join(folder, `sign-${label}`);
       const hash = digest === '' ? 'cat' : `openssl dgst -${digest} -binary`;
       const format = mechanism === 'ECDSA' ? ' --signature-format openssl' : '';
