@@ -104,6 +104,17 @@ const nest = (node: Tree, depth: number, tag: number): Tree => {
   return nested;
 };
 
+/** The last thing done to a tree: what stands there a thousand times is not repeated once more. */
+const repeat: TreeMutation = (random, tree) => {
+  if (!random.once(4)) return;
+  const { node, siblings, at } = choose(random, tree);
+  const size = writeTree(node).length;
+  const times = random.below(
+    Math.max(1, Math.floor(random.pick([2000, 20_000, MAX_BYTES]) / size)),
+  );
+  siblings.splice(at, 0, ...new Array<Tree>(times).fill(node));
+};
+
 const TREE_MUTATIONS: readonly TreeMutation[] = [
   (random, tree) => {
     choose(random, tree).node.content = makeContent(random);
@@ -169,22 +180,15 @@ const TREE_MUTATIONS: readonly TreeMutation[] = [
     const depth = random.once(10) ? 1 + random.below(800) : 1 + random.below(4);
     siblings[at] = nest(node, depth, random.pick([0x30, 0x31, 0xa0, 0xa3, 0x24]));
   },
-  (random, tree) => {
-    if (!random.once(4)) return;
-    const { node, siblings, at } = choose(random, tree);
-    const size = writeTree(node).length;
-    const times = random.below(
-      Math.max(1, Math.floor(random.pick([2000, 20_000, MAX_BYTES]) / size)),
-    );
-    siblings.splice(at, 0, ...new Array<Tree>(times).fill(node));
-  },
+  repeat,
 ];
 
 export function bendTree(random: Random, start: Tree, others: readonly Tree[]): Tree {
   const tree = copyTree(start);
   for (let left = 1 + random.below(3); left > 0; left--) {
-    random.pick(TREE_MUTATIONS)(random, tree, others);
-    if (listPlaces(tree).length > MAX_NODES) break;
+    const mutation = random.pick(TREE_MUTATIONS);
+    mutation(random, tree, others);
+    if (mutation === repeat || listPlaces(tree).length > MAX_NODES) break;
   }
   return tree;
 }
