@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { runCommand } from '../command.ts';
 import { RefusalError, systemCode } from '../errors.ts';
-import { exportKeyring, generateSigningKey, readKeyring, readSigningKey } from '../signing/key.ts';
+import { generateSigningKey, readKeyring, readSigningKey } from '../signing/key.ts';
 import {
+  exportPublicKeys,
   holdSecretKey,
-  listPublicKeys,
   reachKeysOutside,
   type SigningKey,
 } from '../signing/signing-key.ts';
@@ -117,7 +117,7 @@ export async function createSigningKeys(
 
 /** The public halves, in both forms that `Signed-By` takes. */
 export async function writeKeyring(certs: CertsFolder, keys: readonly SigningKey[]): Promise<void> {
-  const { binary, armored } = exportKeyring(listPublicKeys(keys));
+  const { binary, armored } = exportPublicKeys(keys);
   await certs.write('archive-keyring.gpg', binary);
   await certs.write('archive-keyring.asc', armored);
 }

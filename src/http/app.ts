@@ -9,8 +9,7 @@ import { RefusalError } from '../errors.ts';
 import { type Parts, READERS } from '../operations/operation.ts';
 import { checkRole } from '../operations/perform.ts';
 import { createKeyringSigner } from '../repository/signed-keyring.ts';
-import { exportKeyring } from '../signing/key.ts';
-import { listPublicKeys } from '../signing/signing-key.ts';
+import { exportPublicKeys } from '../signing/signing-key.ts';
 import { createApiRouter } from './api.ts';
 import { answerHealth, HEALTH_TYPE } from './health.ts';
 import { readRest } from './linger.ts';
@@ -71,7 +70,7 @@ function mountPublicFiles(app: Express, parts: Parts): void {
         .set('Cache-Control', 'private, no-cache')
         .send(await read());
     });
-  const keyring = () => exportKeyring(listPublicKeys(repository.signingKeys));
+  const keyring = () => exportPublicKeys(repository.signingKeys);
   serve('/archive-keyring.gpg', 'application/pgp-keys', () => keyring().binary);
   serve('/archive-keyring.asc', 'text/plain', () => keyring().armored);
   serve('/archive-keyring.asc.sig', 'text/plain', createKeyringSigner(repository));

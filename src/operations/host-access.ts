@@ -12,8 +12,7 @@ import { renderAptScript } from '../fleet/apt-script.ts';
 import { DEFAULT_GROUP, getGroup, holdGroup, moveHost, readSuites } from '../fleet/groups.ts';
 import { renderKit } from '../fleet/kit.ts';
 import { readSuiteRow, type Suite } from '../repository/suites.ts';
-import { exportKeyring } from '../signing/key.ts';
-import { listPublicKeys } from '../signing/signing-key.ts';
+import { exportPublicKeys } from '../signing/signing-key.ts';
 import { describeHost, getHost, host, named, newestValid } from './hosts.ts';
 import { ADMINS, defineOperation, type Parts } from './operation.ts';
 import { publishHostPackages } from './own-packages.ts';
@@ -37,7 +36,7 @@ async function describeSource(
     suites: await listReadable(parts, group),
     certificate,
     ca: await readServerCa(parts.authority),
-    keyring: exportKeyring(listPublicKeys(parts.repository.signingKeys)).armored,
+    keyring: exportPublicKeys(parts.repository.signingKeys).armored,
   };
 }
 

@@ -8,8 +8,8 @@ import {
 } from '../authority/archive-keys.ts';
 import { readSetting, writeSetting } from '../catalog/settings.ts';
 import { signSuiteAgain } from '../repository/publications.ts';
-import { describeKey, exportKeyring } from '../signing/key.ts';
-import { listPublicKeys } from '../signing/signing-key.ts';
+import { describeKey } from '../signing/key.ts';
+import { exportPublicKeys, listPublicKeys } from '../signing/signing-key.ts';
 import {
   type Actor,
   ADMINS,
@@ -58,7 +58,7 @@ export const exportKey = defineOperation({
   input: z.object({}),
   output: z.object({ armored: z.string(), binary: z.string().describe('base64') }),
   async run(parts) {
-    const { armored, binary } = exportKeyring(listPublicKeys(parts.repository.signingKeys));
+    const { armored, binary } = exportPublicKeys(parts.repository.signingKeys);
     return { armored, binary: binary.toString('base64') };
   },
 });

@@ -11,8 +11,7 @@ import {
   listKeyringFollowers,
   listServerFollowers,
 } from '../fleet/followers.ts';
-import { exportKeyring } from '../signing/key.ts';
-import { listPublicKeys } from '../signing/signing-key.ts';
+import { exportPublicKeys } from '../signing/signing-key.ts';
 import type { Parts } from './operation.ts';
 
 /** More followers than these are counted and not named. */
@@ -36,7 +35,7 @@ export const listAuthorityFollowers = (parts: Parts, kind: AuthorityKind): Promi
 
 /** Of the signing key: hosts that have not reported the keyring with both. */
 export const listKeyFollowers = ({ authority, repository }: Parts): Promise<string[]> =>
-  listKeyringFollowers(authority, exportKeyring(listPublicKeys(repository.signingKeys)).armored);
+  listKeyringFollowers(authority, exportPublicKeys(repository.signingKeys).armored);
 
 export async function listRotations(parts: Parts): Promise<Rotation[]> {
   const { certs, foreign } = parts.authority;

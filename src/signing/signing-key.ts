@@ -2,7 +2,7 @@
  * What signs a Release: the public half, and how the secret half is reached. It is held in this
  * process, or outside of it behind a command (gpg with a smart card, say). Floor 1.
  */
-import type { PublicKey, SecretKey } from './key.ts';
+import { exportKeyring, type PublicKey, type SecretKey } from './key.ts';
 
 /** How a Release is signed outside: by the two options of gpg that make the two files. */
 export type SignMode = 'clearsign' | 'detach-sign';
@@ -30,3 +30,7 @@ export const reachKeysOutside = (
 /** The public halves of the keys that sign, in their order. */
 export const listPublicKeys = (keys: readonly SigningKey[]): PublicKey[] =>
   keys.map((key) => key.publicKey);
+
+/** The keyring that is given out: every key that signs, in both forms that `Signed-By` takes. */
+export const exportPublicKeys = (keys: readonly SigningKey[]): ReturnType<typeof exportKeyring> =>
+  exportKeyring(listPublicKeys(keys));
