@@ -8,6 +8,7 @@ import { AUDIT_HASH_STEPS } from './migrations/0002-audit-hash.ts';
 import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
+import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -20,6 +21,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   GROUP_STATEMENTS,
   ENROLMENT_STATEMENTS,
   GENERATION_STATEMENTS,
+  FORMAT_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

@@ -106,21 +106,29 @@ export async function isListed(
   );
 }
 
-/** The stanzas of one index in the order they came in; `architecture` also brings `all`. */
-export function listStanzas(
-  sql: SqlExecutor,
-  suite: string,
-  component: string,
-  architecture: string,
-): Promise<{ id: string; stanza: Uint8Array }[]> {
+/** Where packages stand; `architecture` also brings `all`, and null every one. */
+export interface ListingPlace {
+  suite: string;
+  component: string;
+  kinds: readonly string[];
+  architecture: string | null;
+}
+
+/** The packages of one index in the order they came in. */
+export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
+  const { suite, component, kinds, architecture } = place;
+  const names = kinds.map((_, i) => `$${i + 3}`).join(', ');
+  const given = architecture === null ? [] : [architecture];
+  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
   return sql.all(
-    `SELECT p.id, p.stanza FROM listing l JOIN package p ON p.id = l.package_id
+    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND p.architecture IN ($3, 'all')
+       AND p.kind IN (${names}) ${matching}
      ORDER BY l.added_in, p.id`,
     suite,
     component,
-    architecture,
+    ...kinds,
+    ...given,
   );
 }
 

@@ -13,6 +13,8 @@ export interface SuiteRow {
   valid_for_ms: number;
   publication: number;
   created_at: string;
+  /** JSON: what differs from the defaults. */
+  options: string;
 }
 
 export function listSuites(sql: SqlExecutor): Promise<SuiteRow[]> {
@@ -27,8 +29,8 @@ export function findSuite(sql: SqlExecutor, name: string): Promise<SuiteRow | un
 export async function insertSuite(sql: SqlExecutor, row: SuiteRow): Promise<boolean> {
   const changed = await sql.run(
     `INSERT INTO suite (name, codename, origin, label, description, components, architectures,
-       valid_for_ms, publication, created_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING`,
+       valid_for_ms, publication, created_at, options)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (name) DO NOTHING`,
     row.name,
     row.codename,
     row.origin,
@@ -39,6 +41,7 @@ export async function insertSuite(sql: SqlExecutor, row: SuiteRow): Promise<bool
     row.valid_for_ms,
     row.publication,
     row.created_at,
+    row.options,
   );
   return changed > 0;
 }

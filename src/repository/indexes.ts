@@ -2,11 +2,12 @@
  * The indexes of every suite, resident and brought up to date by a change: only the touched
  * (component, architecture) pairs are made again, and an addition touches only their tails. Floor 3.
  */
-import { listStanzas } from '../catalog/packages.ts';
+import { listPackagesOf } from '../catalog/packages.ts';
 import type { Catalog } from '../catalog/sql.ts';
-import { byHashKey, indexPath } from '../deb/layout.ts';
+import { byHashKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Change } from './change.ts';
+import { belongsTo, defineIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
 import type { LivePublication, PublishedFile } from './live.ts';
 import { type IndexImage, ResidentIndex } from './resident-index.ts';
 import type { Suite } from './suites.ts';
@@ -16,11 +17,6 @@ interface Resident {
   index: ResidentIndex;
   /** The publication whose contents it holds; a mismatch means it is read again. */
   publication: number;
-}
-
-interface Pair {
-  component: string;
-  architecture: string;
 }
 
 export class Indexes {
@@ -42,17 +38,14 @@ export class Indexes {
     previous: LivePublication | undefined,
     change: Change,
   ): Promise<PublishedFile[]> {
-    const pairs = suite.components.flatMap((component) =>
-      suite.architectures.map((architecture) => ({ component, architecture })),
-    );
     // Together, so that the disk makes them durable together.
     const files = await finishAll(
-      pairs.map(async (pair) => {
-        const path = indexPath(pair.component, pair.architecture);
+      defineIndexes(suite).map(async (definition) => {
+        const { path } = definition;
         const plain = previous?.files.get(path);
         const compressed = previous?.files.get(`${path}.gz`);
-        if (plain && compressed && !isTouched(pair, change)) return [plain, compressed];
-        return this.#store(suite, path, await this.#render(suite, pair, change));
+        if (plain && compressed && !isTouched(definition, change)) return [plain, compressed];
+        return this.#store(suite, path, await this.#render(suite, definition, change));
       }),
     );
     return files.flat();
@@ -72,25 +65,30 @@ export class Indexes {
     }
   }
 
-  async #render(suite: Suite, pair: Pair, change: Change): Promise<IndexImage> {
-    const key = `${suite.name} ${pair.component} ${pair.architecture}`;
+  async #render(suite: Suite, definition: IndexDefinition, change: Change): Promise<IndexImage> {
+    const key = `${suite.name} ${definition.path}`;
     const removed = new Set(
-      change.removals.filter((r) => r.component === pair.component).map((r) => r.row.id),
+      change.removals
+        .filter((removal) => belongsTo(definition, removal))
+        .map((removal) => removal.row.id),
     );
     let resident = this.#residents.get(key);
     if (!resident || resident.publication !== suite.publication || removed.size > 0) {
-      const stanzas = await listStanzas(
-        this.#catalog,
-        suite.name,
-        pair.component,
-        pair.architecture,
-      );
+      const { component, kinds, architecture } = definition;
+      const place = { suite: suite.name, component, kinds, architecture };
+      const rows = await listPackagesOf(this.#catalog, place);
       resident = { index: new ResidentIndex(), publication: suite.publication };
       this.#residents.set(key, resident);
-      await resident.index.append(stanzas.filter((s) => !removed.has(s.id)).map((s) => s.stanza));
+      const staying = rows.filter((row) => !removed.has(row.id));
+      await resident.index.append(
+        renderAll(
+          definition,
+          staying.map((row) => ({ component, row })),
+        ),
+      );
     }
-    const added = change.additions.filter((addition) => belongs(addition, pair));
-    await resident.index.append(added.map((addition) => addition.row.stanza));
+    const added = change.additions.filter((addition) => belongsTo(definition, addition));
+    await resident.index.append(renderAll(definition, added));
     return resident.index.render();
   }
 
@@ -107,14 +105,12 @@ export class Indexes {
   }
 }
 
-function belongs(entry: { component: string; row: { architecture: string } }, pair: Pair): boolean {
-  const { architecture } = entry.row;
-  return (
-    entry.component === pair.component &&
-    (architecture === 'all' || architecture === pair.architecture)
-  );
+function renderAll(definition: IndexDefinition, entries: readonly Entry[]): Uint8Array[] {
+  return entries
+    .map((entry) => definition.render(entry))
+    .filter((bytes): bytes is Uint8Array => bytes !== undefined);
 }
 
-function isTouched(pair: Pair, change: Change): boolean {
-  return [...change.additions, ...change.removals].some((entry) => belongs(entry, pair));
+function isTouched(definition: IndexDefinition, change: Change): boolean {
+  return [...change.additions, ...change.removals].some((entry) => belongsTo(definition, entry));
 }

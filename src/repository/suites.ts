@@ -6,6 +6,12 @@ import { insertSuite, findSuite as queryFindSuite, type SuiteRow } from '../cata
 import { checkArchitectureName, checkComponentName, checkSuiteName } from '../deb/layout.ts';
 import { RefusalError } from '../errors.ts';
 import type { Repository } from './repository.ts';
+import {
+  DEFAULT_SUITE_OPTIONS,
+  readSuiteOptions,
+  recordSuiteOptions,
+  type SuiteOptions,
+} from './suite-options.ts';
 
 /** `validFor` in milliseconds from Date to Valid-Until. */
 export interface Suite {
@@ -17,11 +23,15 @@ export interface Suite {
   components: string[];
   architectures: string[];
   validFor: number;
+  options: SuiteOptions;
   /** The number of the current publication; 0 before the first. */
   publication: number;
 }
 
-export type SuiteDefinition = Omit<Suite, 'publication'>;
+export interface SuiteDefinition extends Omit<Suite, 'publication' | 'options'> {
+  /** What differs from the defaults. */
+  options?: Partial<SuiteOptions>;
+}
 
 export function readSuiteRow(row: SuiteRow): Suite {
   return {
@@ -33,6 +43,7 @@ export function readSuiteRow(row: SuiteRow): Suite {
     components: JSON.parse(row.components) as string[],
     architectures: JSON.parse(row.architectures) as string[],
     validFor: row.valid_for_ms,
+    options: readSuiteOptions(row.options),
     publication: row.publication,
   };
 }
@@ -100,6 +111,7 @@ export async function createSuite(
     valid_for_ms: definition.validFor,
     publication: 0,
     created_at: new Date(repository.now()).toISOString(),
+    options: recordSuiteOptions({ ...DEFAULT_SUITE_OPTIONS, ...definition.options }),
   });
   if (!inserted) throw new RefusalError('SUITE_EXISTS', `suite ${definition.name} exists already`);
   return getSuite(repository, definition.name);

@@ -52,6 +52,8 @@ describe('migrate', () => {
       ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'listing'].concat([
         'migration',
         'package',
+        'package_contents',
+        'package_file',
         'publication',
         'setting',
         'suite',
