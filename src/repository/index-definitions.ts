@@ -3,6 +3,7 @@
  */
 import type { PackageRow } from '../catalog/packages.ts';
 import { indexPath, installerIndexPath, sourceIndexPath } from '../deb/layout.ts';
+import { renderPhase } from '../deb/phase.ts';
 import type { Change } from './change.ts';
 import type { Suite } from './suites.ts';
 
@@ -10,6 +11,8 @@ import type { Suite } from './suites.ts';
 export interface Entry {
   component: string;
   row: PackageRow;
+  /** The share of hosts that take it, in per cent; null or undefined for all. */
+  phased?: number | null;
 }
 
 export interface IndexDefinition {
@@ -29,7 +32,8 @@ export interface IndexDefinition {
 }
 
 const BINARY_KINDS: readonly string[] = ['deb', 'ddeb'];
-const renderPackage = ({ row }: Entry): Uint8Array => row.stanza;
+const renderPackage = ({ row, phased = null }: Entry): Uint8Array =>
+  renderPhase(row.stanza, phased);
 
 /** Sources stand in every component or in none: one line of deb-src names them all. */
 function familyOf(component: string, kind: string): string | null {

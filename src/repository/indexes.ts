@@ -83,7 +83,7 @@ export class Indexes {
       await resident.index.append(
         renderAll(
           definition,
-          staying.map((row) => ({ component, row })),
+          staying.map((row) => ({ component, row, phased: row.phased })),
         ),
       );
     }
