@@ -49,10 +49,14 @@ class Opened {
     const submit = publisher.submit.bind(publisher);
     publisher.submit = async (suite, change) => {
       let published: { number: number } | undefined;
-      const removals = [...change.removals, ...this.#removals];
+      const removed = this.#removals;
       this.#removals = [];
+      const whole =
+        typeof change === 'function' || removed.length === 0
+          ? change
+          : { ...change, removals: [...change.removals, ...removed] };
       this.publication = await watchHere(async () => {
-        published = await submit(suite, { ...change, removals });
+        published = await submit(suite, whole);
       });
       return published ?? { number: 0 };
     };
