@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { enterContents, insertContents } from '../catalog/contents.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import { insertPublication, type PublicationRow } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
@@ -12,6 +13,7 @@ import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
+import { gatherContents } from './contents.ts';
 import type { Indexes } from './indexes.ts';
 import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
 import { mirrorPublication } from './mirror.ts';
@@ -66,8 +68,9 @@ async function recordChange(
   number: number,
   change: Change,
 ): Promise<void> {
-  for (const { row, component, isNew } of change.additions) {
+  for (const { row, component, isNew, contents } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number });
   }
   for (const { row, component } of change.removals) {
@@ -87,7 +90,8 @@ export async function publishSuite(
   const suite = await getSuite(parts, name);
   const previous = parts.live.get(name);
   const number = suite.publication + 1;
-  const files = await parts.indexes.update(suite, previous, change);
+  const contents = await gatherContents(parts.catalog, suite, change);
+  const files = await parts.indexes.update(suite, previous, change, contents);
   const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
@@ -108,6 +112,8 @@ export async function publishSuite(
   };
   await parts.catalog.transaction(async (sql) => {
     await recordChange(sql, name, number, change);
+    const entering = contents.map(({ component, row }) => ({ component, id: row.id }));
+    await enterContents(sql, name, number, entering);
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });

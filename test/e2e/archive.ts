@@ -81,7 +81,10 @@ const listDebs = async (directory: string): Promise<string[]> =>
 
 /** Paths of at least MINIMUM_ARCHIVE packages. @throws Error where the archive is not reached. */
 export async function fetchArchive(): Promise<string[]> {
-  const list = createHash('sha256').update(await readFile(LIST)).digest('hex').slice(0, 12);
+  const list = createHash('sha256')
+    .update(await readFile(LIST))
+    .digest('hex')
+    .slice(0, 12);
   const cache = join(tmpdir(), `aptkeep-archive-${process.getuid?.() ?? 0}-${list}`);
   const kept = await lstat(cache).catch(() => undefined);
   if (kept && kept.uid !== process.getuid?.()) throw new Error(`${cache} belongs to another user`);
