@@ -4,7 +4,12 @@
  */
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
-import { findContents, type LateContents, listLateContents, type PackedPaths } from '../catalog/contents.ts';
+import {
+  findContents,
+  type LateContents,
+  listLateContents,
+  type PackedPaths,
+} from '../catalog/contents.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { locate, MAX_PATHS_BYTES, type PathList, renderContents } from '../deb/contents.ts';
 import type { Change } from './change.ts';
@@ -18,7 +23,8 @@ const decompress = promisify(gunzip);
 const PROMPT_BYTES = 1024 * 1024;
 /** What a publication made for them alone takes. */
 const BACKLOG_BYTES = MAX_PATHS_BYTES;
-const MAX_LATE_ENTRIES = 2000;
+const MAX_PROMPT_ENTRIES = 100;
+const MAX_BACKLOG_ENTRIES = 10_000;
 
 /** What is written down of a list; of one with too many paths, that there is nothing to list. */
 export async function packPaths(list: PathList): Promise<PackedPaths> {
@@ -63,7 +69,10 @@ function takeLate(late: readonly LateContents[], mostBytes: number): Entry[] {
   return taken;
 }
 
-/** The entries whose lines enter the suite's Contents with a change, in the order they will have. */
+/**
+ * The entries whose lines enter the suite's Contents with a change, in the order they will have.
+ * Sources are among them, without lines: nothing of theirs is to come.
+ */
 export async function gatherContents(
   sql: SqlExecutor,
   suite: Suite,
@@ -71,7 +80,8 @@ export async function gatherContents(
 ): Promise<Entry[]> {
   if (!suite.options.contents) return [];
   const removed = new Set(change.removals.map(({ component, row }) => `${component} ${row.id}`));
-  const late = await listLateContents(sql, suite.name, MAX_LATE_ENTRIES);
+  const most = change.isBacklog ? MAX_BACKLOG_ENTRIES : MAX_PROMPT_ENTRIES;
+  const late = await listLateContents(sql, suite.name, most);
   const staying = late.filter(({ listed_in, id }) => !removed.has(`${listed_in} ${id}`));
   const due = takeLate(staying, change.isBacklog ? BACKLOG_BYTES : PROMPT_BYTES);
   const entering = await loadLines(sql, due);
@@ -81,7 +91,8 @@ export async function gatherContents(
   );
   for (const addition of change.additions) {
     const { component, row, contents } = addition;
-    if (contents === undefined) {
+    if (row.kind === 'dsc') entering.push({ component, row });
+    else if (contents === undefined) {
       const entry = loaded.get(keyOf(addition));
       if (entry) entering.push(entry);
     } else if (contents.size <= PROMPT_BYTES) {

@@ -9,7 +9,7 @@ import {
   sourceIndexPath,
   translationPath,
 } from '../deb/layout.ts';
-import { addHashes, type StanzaHashes, splitDescription } from '../deb/stanza.ts';
+import { addHashes, type StanzaHashes, splitDescription } from '../deb/suite-stanza.ts';
 import type { Change } from './change.ts';
 import type { SuiteOptions } from './suite-options.ts';
 import type { Suite } from './suites.ts';

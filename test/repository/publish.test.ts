@@ -74,10 +74,10 @@ describe('a publication', () => {
     await ingest(parts, [createPackage({ name: 'libx1', architecture: 'arm64' })]);
     const files = readListedFiles(liveRelease());
     expect(files.map((file) => file.path).sort()).toEqual(
-      [
-        ...ARCHITECTURES.map((one) => `main/Contents-${one}`),
-        ...ARCHITECTURES.map((one) => `main/binary-${one}/Packages`),
-      ].flatMap((path) => [path, `${path}.gz`]),
+      ARCHITECTURES.flatMap((one) => [
+        `main/binary-${one}/Packages`,
+        `main/binary-${one}/Packages.gz`,
+      ]),
     );
     expect(await checkListedFiles(files, onDisk)).toEqual([]);
     const live = parts.live.get('stable');
@@ -121,7 +121,7 @@ describe('a publication', () => {
     await publishFirst(parts);
     const files = readListedFiles(await verifyMirror(root, parts));
     expect(files.filter((file) => !file.path.endsWith('.gz')).map((file) => file.size)).toEqual([
-      0, 0, 0, 0,
+      0, 0,
     ]);
     expect(await checkListedFiles(files, onDisk)).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { addHashes, splitDescription } from '../../src/deb/stanza.ts';
+import { addHashes, splitDescription } from '../../src/deb/suite-stanza.ts';
 
 const MD5 = 'a'.repeat(32);
 const SHA512 = 'b'.repeat(128);
