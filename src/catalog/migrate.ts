@@ -10,6 +10,7 @@ import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
 import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
+import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -24,6 +25,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   GENERATION_STATEMENTS,
   FORMAT_STATEMENTS,
   LIFE_STATEMENTS,
+  CONTENTS_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (
