@@ -11,12 +11,15 @@ import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
+import { sweepAsConfigured } from './operations/sweep.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+import { withReserve } from './storage/reserve.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
+const FIRST_SWEEP_MS = 3_600_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
@@ -74,6 +77,7 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
   await logAuditHead(parts);
+  await parts.reserve.keep();
   await upgradeHostPackages(parts);
 }
 
@@ -89,6 +93,9 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  const sweepEvery = parts.config.values['sweep.every'];
+  // A server that is started every day sweeps too.
+  let sweepDue = now() + Math.min(sweepEvery ?? 0, FIRST_SWEEP_MS);
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
@@ -112,6 +119,17 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
           if (!isDueForSigning(live, now())) continue;
           await signSuiteAgain(repository, live.suite, 'timer', 'sign again before Valid-Until');
         }
+      },
+    },
+    {
+      name: 'sweep',
+      due: () => (sweepEvery === null ? Infinity : sweepDue),
+      run: async () => {
+        await withReserve(parts.reserve, () =>
+          sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false }),
+        );
+        await parts.reserve.keep();
+        sweepDue = now() + (sweepEvery ?? 0);
       },
     },
     {

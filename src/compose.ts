@@ -29,9 +29,11 @@ import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
+import type { SweepParts } from './repository/sweep-parts.ts';
 import { isHostName } from './settings.ts';
 import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
+import { createReserve } from './storage/reserve.ts';
 
 /** How long a local command waits for another one on the same data directory. */
 const LOCK_WAIT_MS = 10_000;
@@ -115,7 +117,7 @@ async function openRepository(
   catalog: Catalog,
   signingKeys: SigningKey[],
   shared: { now: () => number; log: Logger },
-): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
+): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
   const parts: PublishParts = {
@@ -131,6 +133,8 @@ async function openRepository(
   return {
     ...parts,
     publisher,
+    // Of the disk's clock, which is this machine's, whatever `now` says.
+    openedAt: Date.now(),
     async close() {
       await publisher.settle();
       await storage.close();
@@ -165,6 +169,7 @@ export async function openParts(
       repository,
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
+      reserve: createReserve(config.data),
       url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,

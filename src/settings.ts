@@ -69,6 +69,20 @@ const optionalAddress: Notation<Address | null> = {
   parse: (text) => (text === 'off' ? null : address.parse(text)),
 };
 
+const optionalDuration: Notation<number | null> = {
+  allowed: `${duration.allowed}, or off`,
+  parse: (text) => (text === 'off' ? null : duration.parse(text)),
+};
+
+/** What hosts are promised may be more, never less. */
+const durationFrom = (least: string): Notation<number> => ({
+  allowed: `${duration.allowed}, at least ${least}`,
+  parse: (text) => {
+    const value = duration.parse(text);
+    return value !== undefined && value >= (duration.parse(least) ?? 0) ? value : undefined;
+  },
+});
+
 const boolean: Notation<boolean> = {
   allowed: 'true or false',
   parse: (text) => (text === 'true' ? true : text === 'false' ? false : undefined),
@@ -79,10 +93,12 @@ const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
   parse: (text) => words.find((word) => word === text),
 });
 
-const count = (maximum: number): Notation<number> => ({
-  allowed: `a number from 1 to ${maximum}`,
+const count = (maximum: number, minimum = 1): Notation<number> => ({
+  allowed: `a number from ${minimum} to ${maximum}`,
   parse: (text) =>
-    /^[1-9]\d{0,5}$/.test(text) && Number(text) <= maximum ? Number(text) : undefined,
+    /^[1-9]\d{0,5}$/.test(text) && Number(text) >= minimum && Number(text) <= maximum
+      ? Number(text)
+      : undefined,
 });
 
 const text: Notation<string> = {
@@ -226,6 +242,26 @@ export const SETTINGS = {
     duration,
     '7d',
     'from Date to Valid-Until of suites that set nothing else',
+  ),
+  'sweep.every': setting(
+    optionalDuration,
+    '24h',
+    'how often what nothing needs any more is freed by itself',
+  ),
+  'publication.keep': setting(
+    count(100_000, 3),
+    '3',
+    'superseded publications of a suite that are kept whole, however old',
+  ),
+  'publication.keepFor': setting(
+    durationFrom('7d'),
+    '7d',
+    'how long a publication is kept whole after it was superseded',
+  ),
+  'snapshot.keepFor': setting(
+    durationFrom('7d'),
+    '365d',
+    'the same in suites whose past is served by time',
   ),
   workers: setting(count(MAX_WORKERS), '1', 'processes that serve the mutual-TLS port'),
   'health.listen': setting(

@@ -5,8 +5,8 @@ import type { Role } from '../authority/profiles.ts';
 import type { Config } from '../config.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
-import type { PublishParts } from '../repository/publish.ts';
-import type { Publisher } from '../repository/publisher.ts';
+import type { SweepParts } from '../repository/sweep-parts.ts';
+import type { Reserve } from '../storage/reserve.ts';
 
 /** Who asks. `serial` is null for the local command line, which the data directory's owner runs. */
 export interface Actor {
@@ -42,9 +42,11 @@ export interface Activity {
 export interface Parts {
   config: Config;
   authority: Authority;
-  repository: PublishParts & { publisher: Publisher };
+  repository: SweepParts;
   readers: Readers;
   activity: Activity;
+  /** Room for what makes room. */
+  reserve: Reserve;
   /** Where hosts reach the server, without a slash at the end. */
   url: string;
   /** The names that the server's certificate needs, as configured and recorded. */
@@ -62,6 +64,8 @@ export interface Operation<
   roles: readonly Role[];
   /** Whether it changes anything: then it is written to the audit log. */
   changes: boolean;
+  /** Whether it makes room: then, on a full disk, it is given the room that was set aside. */
+  frees?: boolean;
   input: Input;
   output: Output;
   /** What it is about, for the audit log. */

@@ -5,6 +5,7 @@ import { type ZodError, z } from 'zod';
 import type { Role } from '../authority/profiles.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
+import { withReserve } from '../storage/reserve.ts';
 import type { Actor, Operation, Parts } from './operation.ts';
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
 
@@ -81,12 +82,15 @@ export async function perform<Name extends OperationName>(
     checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
-    const output = operation.output.parse(await operation.run(parts, parsed, actor));
+    const give = operation.frees ? withReserve.bind(undefined, parts.reserve) : runAsItIs;
+    const output = operation.output.parse(await give(() => operation.run(parts, parsed, actor)));
     if (operation.changes) {
       // Answered when it is in force in every process that judges requests.
       await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);
-      await writeAudit(parts, actor, { operation: name, subject, outcome: 'done', detail: '' });
+      const entry = { operation: name, subject, outcome: 'done', detail: '' };
+      await give(() => writeAudit(parts, actor, entry));
     }
+    if (operation.frees) await parts.reserve.keep();
     return output as OutputOf<Name>;
   } catch (error) {
     await auditFailure(parts, actor, operation, { operation: name, subject }, error);
@@ -113,6 +117,8 @@ export async function auditDeed<Result>(
     throw error;
   }
 }
+
+const runAsItIs = <Result>(work: () => Promise<Result>): Promise<Result> => work();
 
 /** What changes nothing and was allowed to be asked leaves no trace when it fails. */
 async function auditFailure(

@@ -22,6 +22,7 @@ import { loadLivePublications } from '../../src/repository/live.ts';
 import type { PublishParts } from '../../src/repository/publish.ts';
 import { Publisher } from '../../src/repository/publisher.ts';
 import { createSuite, type SuiteDefinition } from '../../src/repository/suites.ts';
+import type { SweepParts } from '../../src/repository/sweep-parts.ts';
 import {
   exportKeyring,
   generateSigningKey,
@@ -57,8 +58,7 @@ export interface Clock {
   now: number;
 }
 
-export interface OpenRepository extends PublishParts {
-  publisher: Publisher;
+export interface OpenRepository extends SweepParts {
   close(): Promise<void>;
 }
 
@@ -93,6 +93,7 @@ export async function openRepository(
   return {
     ...parts,
     publisher,
+    openedAt: Date.now(),
     async close() {
       await publisher.settle();
       await storage.close();
