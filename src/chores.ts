@@ -10,17 +10,18 @@ import {
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
+import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
-import { withReserve } from './storage/reserve.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
 const FIRST_SWEEP_MS = 3_600_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
+const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
 
@@ -77,7 +78,6 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
   await logAuditHead(parts);
-  await parts.reserve.keep();
   await upgradeHostPackages(parts);
 }
 
@@ -93,6 +93,7 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let reservedAt = -Infinity;
   const sweepEvery = parts.config.values['sweep.every'];
   // A server that is started every day sweeps too.
   let sweepDue = now() + Math.min(sweepEvery ?? 0, FIRST_SWEEP_MS);
@@ -125,11 +126,16 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       name: 'sweep',
       due: () => (sweepEvery === null ? Infinity : sweepDue),
       run: async () => {
-        await withReserve(parts.reserve, () =>
-          sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false }),
-        );
-        await parts.reserve.keep();
+        await sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false });
         sweepDue = now() + (sweepEvery ?? 0);
+      },
+    },
+    {
+      name: 'reserve',
+      due: () => reservedAt + RESERVE_CHECK_MS,
+      run: async () => {
+        reservedAt = now();
+        await parts.reserve.fill();
       },
     },
     {
@@ -144,6 +150,16 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
   ];
 }
 
+/** A list that lapses closes the door, and a suite that lapses stops hosts: both may spend it. */
+async function runChore(parts: OpenedParts, chore: Chore): Promise<void> {
+  try {
+    await chore.run();
+  } catch (error) {
+    if (!(await spendReserve(parts, error))) throw error;
+    await chore.run();
+  }
+}
+
 /** Runs what is due, one after another; the answer ends it and waits for what is running. */
 export function startChores(parts: OpenedParts, chores: readonly Chore[]): () => Promise<void> {
   let running: Promise<void> | undefined;
@@ -152,7 +168,7 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
       const now = parts.now();
       if (now < chore.due() || now < (chore.retryAt ?? 0)) continue;
       try {
-        await chore.run();
+        await runChore(parts, chore);
       } catch (error) {
         chore.retryAt = now + RETRY_MS;
         parts.log.error({ event: 'timer failed', timer: chore.name, error: String(error) });

@@ -13,14 +13,30 @@ export interface SupersededPublication {
   superseded_at: string;
 }
 
-/** Those of a suite that are not swept yet, oldest first. */
+/** A suite with a past, also one that was removed: its packages are freed as any other's. */
+export interface PastSuite {
+  name: string;
+  publication: number;
+  options: string;
+  removed_at: string | null;
+}
+
+export function listPastSuites(sql: SqlExecutor): Promise<PastSuite[]> {
+  return sql.all('SELECT name, publication, options, removed_at FROM suite ORDER BY name');
+}
+
+/**
+ * Those of a suite that are not swept yet, oldest first; also the last one where the suite was
+ * removed.
+ */
 export function listSuperseded(sql: SqlExecutor, suite: string): Promise<SupersededPublication[]> {
   return sql.all(
-    `SELECT p.suite, p.number, p.date, (
+    `SELECT p.suite, p.number, p.date, coalesce((
        SELECT n.created_at FROM publication n WHERE n.suite = p.suite AND n.number > p.number
-       ORDER BY n.number LIMIT 1) AS superseded_at
+       ORDER BY n.number LIMIT 1), s.removed_at) AS superseded_at
      FROM publication p JOIN suite s ON s.name = p.suite
-     WHERE p.suite = $1 AND p.number < s.publication AND p.swept_at IS NULL ORDER BY p.number`,
+     WHERE p.suite = $1 AND p.swept_at IS NULL
+       AND (p.number < s.publication OR s.removed_at IS NOT NULL) ORDER BY p.number`,
     suite,
   );
 }

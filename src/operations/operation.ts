@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Authority } from '../authority/authority.ts';
 import type { Role } from '../authority/profiles.ts';
 import type { Config } from '../config.ts';
+import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
 import type { SweepParts } from '../repository/sweep-parts.ts';
@@ -45,7 +46,7 @@ export interface Parts {
   repository: SweepParts;
   readers: Readers;
   activity: Activity;
-  /** Room for what makes room. */
+  /** What a full disk gives back. */
   reserve: Reserve;
   /** Where hosts reach the server, without a slash at the end. */
   url: string;
@@ -64,13 +65,24 @@ export interface Operation<
   roles: readonly Role[];
   /** Whether it changes anything: then it is written to the audit log. */
   changes: boolean;
-  /** Whether it makes room: then, on a full disk, it is given the room that was set aside. */
-  frees?: boolean;
+  /** Whether a full disk gives back its reserve for it: what frees room, or closes a door. */
+  spendsReserve?: boolean;
   input: Input;
   output: Output;
   /** What it is about, for the audit log. */
   subject?: (input: z.output<Input>) => string;
   run: (parts: Parts, input: z.output<Input>, actor: Actor) => Promise<z.input<Output>>;
+}
+
+/** Gives the reserve back where an error says that there is no room; whether to try once more. */
+export async function spendReserve(
+  { reserve, log }: Pick<Parts, 'reserve' | 'log'>,
+  error: unknown,
+): Promise<boolean> {
+  if (!(error instanceof RefusalError) || error.code !== 'SPACE_EXHAUSTED') return false;
+  if (!(await reserve.spend())) return false;
+  log.warn({ event: 'disk full', why: error.message, reserve: 'given back' });
+  return true;
 }
 
 /** Keeps the types of input and output together. */

@@ -5,8 +5,7 @@ import { type ZodError, z } from 'zod';
 import type { Role } from '../authority/profiles.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
-import { withReserve } from '../storage/reserve.ts';
-import type { Actor, Operation, Parts } from './operation.ts';
+import { type Actor, type Operation, type Parts, spendReserve } from './operation.ts';
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
 
 function describeFault(error: ZodError): string {
@@ -66,6 +65,21 @@ export async function checkAhead(
   }
 }
 
+/** Once more with the reserve of a full disk; every operation that spends it is safe to repeat. */
+async function runOperation(
+  parts: Parts,
+  operation: Operation,
+  input: unknown,
+  actor: Actor,
+): Promise<unknown> {
+  try {
+    return await operation.run(parts, input, actor);
+  } catch (error) {
+    if (operation.spendsReserve !== true || !(await spendReserve(parts, error))) throw error;
+    return operation.run(parts, input, actor);
+  }
+}
+
 /**
  * Perform an operation for an actor.
  * @throws RefusalError ROLE_FORBIDDEN, INPUT_INVALID, and those of the operation.
@@ -82,15 +96,12 @@ export async function perform<Name extends OperationName>(
     checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
-    const give = operation.frees ? withReserve.bind(undefined, parts.reserve) : runAsItIs;
-    const output = operation.output.parse(await give(() => operation.run(parts, parsed, actor)));
+    const output = operation.output.parse(await runOperation(parts, operation, parsed, actor));
     if (operation.changes) {
       // Answered when it is in force in every process that judges requests.
       await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);
-      const entry = { operation: name, subject, outcome: 'done', detail: '' };
-      await give(() => writeAudit(parts, actor, entry));
+      await writeAudit(parts, actor, { operation: name, subject, outcome: 'done', detail: '' });
     }
-    if (operation.frees) await parts.reserve.keep();
     return output as OutputOf<Name>;
   } catch (error) {
     await auditFailure(parts, actor, operation, { operation: name, subject }, error);
@@ -117,8 +128,6 @@ export async function auditDeed<Result>(
     throw error;
   }
 }
-
-const runAsItIs = <Result>(work: () => Promise<Result>): Promise<Result> => work();
 
 /** What changes nothing and was allowed to be asked leaves no trace when it fails. */
 async function auditFailure(

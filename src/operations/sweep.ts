@@ -80,7 +80,7 @@ export const runSweep = defineOperation({
   summary: 'Apply retention, and free what no kept publication needs any more',
   roles: ADMINS,
   changes: true,
-  frees: true,
+  spendsReserve: true,
   input,
   output: report,
   run: (parts, { foreign }, actor) =>

@@ -2,9 +2,14 @@
  * How long the past of a suite is kept: which superseded publications stay whole, and which may go.
  * Source of truth: docs/decisions/0016-keeping.md. Floor 3.
  */
-import { type Horizon, listSuperseded, type SupersededPublication } from '../catalog/sweeping.ts';
+import {
+  type Horizon,
+  listSuperseded,
+  type PastSuite,
+  type SupersededPublication,
+} from '../catalog/sweeping.ts';
 import type { Repository } from './repository.ts';
-import { getSuite } from './suites.ts';
+import { readSuiteOptions } from './suite-options.ts';
 
 /** What a superseded publication has to be past, both, before its indexes may go. */
 export interface KeepingRules {
@@ -38,27 +43,28 @@ export interface Past {
   due: SupersededPublication[];
 }
 
-/** What of a suite's past may go at the time given. @throws RefusalError SUITE_UNKNOWN */
+/** What of a suite's past may go now. */
 export async function readPast(
   repository: Pick<Repository, 'catalog' | 'now'>,
-  name: string,
+  suite: PastSuite,
   rules: KeepingRules,
   needs: Needs,
 ): Promise<Past> {
-  const suite = await getSuite(repository, name);
+  const { name } = suite;
   const pinned = await needs.listPinned(name);
   const superseded = await listSuperseded(repository.catalog, name);
-  const keepFor = suite.options.snapshots
+  const keepFor = readSuiteOptions(suite.options).snapshots
     ? Math.max(rules.keepFor, rules.snapshotsFor)
     : rules.keepFor;
   const until = repository.now() - keepFor;
-  // The newest of them are kept whatever their age: nobody is left with a single way back.
-  const candidates = superseded.slice(0, Math.max(0, superseded.length - rules.publications));
+  // The newest are kept whatever their age, unless there is no suite any more that goes on from them.
+  const least = suite.removed_at === null ? rules.publications : 0;
+  const candidates = superseded.slice(0, Math.max(0, superseded.length - least));
   const kept =
     candidates.find(
       ({ number, superseded_at }) => Date.parse(superseded_at) > until && !pinned.includes(number),
     ) ?? superseded[candidates.length];
-  const oldest = kept?.number ?? suite.publication;
+  const oldest = kept?.number ?? suite.publication + (suite.removed_at === null ? 0 : 1);
   return {
     horizon: { suite: name, oldest, pinned: pinned.filter((number) => number < oldest) },
     due: superseded.filter(({ number }) => number < oldest && !pinned.includes(number)),

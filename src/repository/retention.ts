@@ -33,8 +33,10 @@ export function findExpired(
   now: number,
   needed: ReadonlySet<string>,
 ): Expired[] {
-  const { newest, days } = retention;
-  if (newest === null) return [];
+  const { days } = retention;
+  if (retention.newest === null && days === null) return [];
+  // Nothing vanishes from a suite because it is good enough not to change.
+  const newest = retention.newest ?? 1;
   const since = days === null ? Number.POSITIVE_INFINITY : now - days * DAY_MS;
   const groups = new Map<string, ListedSince[]>();
   for (const row of rows) {

@@ -6,7 +6,7 @@
  */
 
 import { listSuites } from '../catalog/suites.ts';
-import { findFirstSuiteTime } from '../catalog/sweeping.ts';
+import { findFirstSuiteTime, listPastSuites } from '../catalog/sweeping.ts';
 import { type Past, readPast } from './horizon.ts';
 import { applyRetention, type Expired, listExpired } from './retention.ts';
 import { sweepDists, sweepPublications } from './sweep-dists.ts';
@@ -29,8 +29,8 @@ export interface SweepReport {
 async function beginSweep(parts: SweepParts, request: SweepRequest): Promise<Sweep> {
   const { catalog } = parts;
   const pasts: Past[] = [];
-  for (const { name } of await listSuites(catalog)) {
-    pasts.push(await readPast(parts, name, request.rules, request.needs));
+  for (const suite of await listPastSuites(catalog)) {
+    pasts.push(await readPast(parts, suite, request.rules, request.needs));
   }
   const born = Date.parse((await findFirstSuiteTime(catalog)) ?? '');
   return { parts, request, pasts, things: new SweptThings(), born: Number.isNaN(born) ? 0 : born };
@@ -50,8 +50,7 @@ function noteExpired(sweep: Sweep, suite: string, expired: readonly Expired[]): 
 async function retire(sweep: Sweep): Promise<SweepReport['published']> {
   const { parts, request } = sweep;
   const published: SweepReport['published'] = [];
-  for (const { horizon } of sweep.pasts) {
-    const { suite } = horizon;
+  for (const { name: suite } of await listSuites(parts.catalog)) {
     const expired = await listExpired(parts, suite, request.needs);
     if (expired.length === 0) continue;
     if (!request.dryRun) {

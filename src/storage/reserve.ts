@@ -1,76 +1,71 @@
 /**
- * Room set aside on the data directory's disk, so that making room is possible when there is none:
- * even to forget something, a catalog writes first. Source of truth: statfs(2); SQLite's WAL grows
- * before it is folded back. Floor 2.
+ * Room kept for a full disk: a file of zeros that is given back so that what frees room, and what
+ * keeps the door right (a revocation, the next list), can still be written down. Made again when
+ * there is room. Source of truth: statfs(2), fsync(2). Floor 2.
  */
-import { randomBytes } from 'node:crypto';
-import { open, rm, stat, statfs } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RefusalError } from '../errors.ts';
+import { systemCode } from '../errors.ts';
 
 const RESERVE_NAME = 'aptkeep.reserve';
-const MAX_RESERVE_BYTES = 16 * 1024 ** 2;
-/** Of a small disk, so much of it. */
-const SHARE_OF_DISK = 32;
-/** Nothing is set aside where it would be the last there is. */
-const FREE_BEFORE = 4;
-const CHUNK_BYTES = 1024 ** 2;
+/** More than a removal writes in the largest suites: pieces of indexes, and pages of the catalog. */
+const RESERVE_BYTES = 4 * 1024 * 1024;
+const FILE_MODE = 0o600;
+/** Made only where this many times its size is free, so that it does not fill the disk itself. */
+const ROOM_FACTOR = 4;
+const CHUNK_BYTES = 1024 * 1024;
+const FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 export interface Reserve {
-  /** Sets the room aside where it is not, and where there is enough; never an error. */
-  keep(): Promise<void>;
-  /** Gives it up; resolves with whether there was any. */
-  give(): Promise<boolean>;
+  /** Makes it where it is missing and there is room; resolves with whether it is there. */
+  fill(): Promise<boolean>;
+  /** Gives it back; resolves with whether there was something to give. */
+  spend(): Promise<boolean>;
 }
 
+/** The reserve of the filesystem that a directory is on. */
 export function createReserve(directory: string): Reserve {
   const path = join(directory, RESERVE_NAME);
+  const isThere = async (): Promise<boolean> => {
+    const found = await stat(path).catch(ignoreAbsent);
+    return found?.size === RESERVE_BYTES;
+  };
   return {
-    async keep() {
+    async fill() {
+      if (await isThere()) return true;
+      const { bavail, bsize } = await statfs(directory);
+      if (bavail * bsize < ROOM_FACTOR * RESERVE_BYTES) return false;
       try {
-        const disk = await statfs(directory);
-        const size = Math.min(
-          MAX_RESERVE_BYTES,
-          Math.floor((disk.bsize * disk.blocks) / SHARE_OF_DISK),
-        );
-        const there = await stat(path).catch(() => undefined);
-        if (there?.size === size || disk.bsize * disk.bavail < FREE_BEFORE * size) return;
-        await fill(path, size);
-      } catch {
+        await writeZeros(path);
+        return true;
+      } catch (error) {
         await rm(path, { force: true });
+        if (FULL_CODES.has(systemCode(error))) return false;
+        throw error;
       }
     },
-    async give() {
-      const there = await stat(path).catch(() => undefined);
+    async spend() {
+      const had = (await stat(path).catch(ignoreAbsent)) !== undefined;
       await rm(path, { force: true });
-      return there !== undefined;
+      return had;
     },
   };
 }
 
-/** Random, because a disk may keep nothing of what can be compressed. */
-async function fill(path: string, size: number): Promise<void> {
-  const handle = await open(path, 'w', 0o600);
+async function writeZeros(path: string): Promise<void> {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
+  const handle: FileHandle = await open(path, flags, FILE_MODE);
   try {
-    const chunk = randomBytes(CHUNK_BYTES);
-    for (let left = size; left > 0; left -= CHUNK_BYTES) {
-      await handle.write(chunk, 0, Math.min(left, CHUNK_BYTES));
-    }
+    const zeros = Buffer.alloc(CHUNK_BYTES);
+    for (let at = 0; at < RESERVE_BYTES; at += CHUNK_BYTES) await handle.write(zeros);
+    await handle.sync();
   } finally {
     await handle.close();
   }
 }
 
-/** Does a work that makes room; where there is none even for that, with what was set aside. */
-export async function withReserve<Result>(
-  reserve: Reserve,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    const isFull = error instanceof RefusalError && error.code === 'SPACE_EXHAUSTED';
-    if (!isFull || !(await reserve.give())) throw error;
-    return work();
-  }
+function ignoreAbsent(error: unknown): undefined {
+  if (systemCode(error) === 'ENOENT') return undefined;
+  throw error;
 }

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findPublication } from '../../src/catalog/publications.ts';
 import type { Change } from '../../src/repository/change.ts';
 import { NO_NEEDS } from '../../src/repository/horizon.ts';
+import { removeSuite } from '../../src/repository/suite-end.ts';
 import type { Retention } from '../../src/repository/suite-options.ts';
 import { getSuite } from '../../src/repository/suites.ts';
 import { type SweepReport, sweepRepository } from '../../src/repository/sweep.ts';
@@ -320,5 +321,20 @@ describe('beside a server', () => {
     expect(await sweeping).toBeGreaterThan(5);
     await readEverything();
     expect((await listRecorded(parts.catalog)).size).toBeGreaterThanOrEqual(36);
+  });
+});
+
+describe('a suite that was removed', () => {
+  it('is freed as its past is, a week later', async () => {
+    await publishFirst(parts);
+    await publishFirst(parts, { name: 'other', codename: 'other' });
+    await add('a');
+    await ingest(parts, [createPackage({ name: 'b' })], { suite: 'other' });
+    await removeSuite(parts, 'stable', { force: true }, async () => {});
+    expect(countsOf(await sweep())).toEqual({});
+    clock.now += 8 * DAY_MS;
+    expect(countsOf(await sweep())).toEqual({ publication: 2, index: 4, package: 1 });
+    expect(await listKeys(parts.storage, 'pool/')).toEqual(['pool/main/b/b/b_1.0_all.deb']);
+    expect(await listKeys(parts.storage, 'dists/stable/')).toEqual([]);
   });
 });
