@@ -13,6 +13,7 @@ import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
+import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 
@@ -24,6 +25,8 @@ const CERTIFICATE_CHECK_MS = 3_600_000;
 const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
+/** Lines that no publication takes along are in Contents after this. */
+const CONTENTS_MS = 60_000;
 
 /**
  * A server certificate that is missing, lacks a name or nears its end is made anew; one that the
@@ -86,6 +89,8 @@ export interface Chore {
   /** When it is due next, in milliseconds since the epoch. */
   due: () => number;
   run: () => Promise<unknown>;
+  /** Ends what `run` left at work in the background. */
+  end?: () => Promise<void>;
   retryAt?: number;
 }
 
@@ -93,6 +98,8 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let contentsAt = now();
+  const backlog = new ContentsBacklog(repository);
   let reservedAt = -Infinity;
   const sweepEvery = parts.config.values['sweep.every'];
   // A server that is started every day sweeps too.
@@ -147,6 +154,15 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
         checkedAt = at;
       },
     },
+    {
+      name: 'contents',
+      due: () => contentsAt + CONTENTS_MS,
+      run: async () => {
+        contentsAt = now();
+        backlog.start();
+      },
+      end: () => backlog.end(),
+    },
   ];
 }
 
@@ -183,5 +199,6 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
   return async () => {
     clearInterval(timer);
     await running;
+    for (const chore of chores) await chore.end?.();
   };
 }
