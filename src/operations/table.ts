@@ -28,6 +28,7 @@ import {
   showPublication,
   showSuite,
 } from './suites.ts';
+import { runSweep, showSweep } from './sweep.ts';
 
 export const OPERATIONS = {
   'status.show': showStatus,
@@ -74,6 +75,8 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'sweep.show': showSweep,
+  'sweep.run': runSweep,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;
