@@ -28,6 +28,7 @@ import {
 import { showStatus } from './status.ts';
 import { removeSuite, setSuite } from './suite-life.ts';
 import { createSuite, listSuites, publishSuite, showSuite } from './suites.ts';
+import { runSweep, showSweep } from './sweep.ts';
 
 export const OPERATIONS = {
   'status.show': showStatus,
@@ -79,6 +80,8 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'sweep.show': showSweep,
+  'sweep.run': runSweep,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;
