@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import { insertPublication, type PublicationRow } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
@@ -66,8 +67,9 @@ async function recordChange(
   number: number,
   change: Change,
 ): Promise<void> {
-  for (const { row, component, isNew } of change.additions) {
+  for (const { row, component, isNew, files = [] } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number });
   }
   for (const { row, component } of change.removals) {
