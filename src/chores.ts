@@ -10,7 +10,9 @@ import {
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
+import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
+import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 
@@ -18,8 +20,11 @@ const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
+const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
+/** Lines that no publication takes along are in Contents after this. */
+const CONTENTS_MS = 60_000;
 
 /**
  * A server certificate that is missing, lacks a name or nears its end is made anew; one that the
@@ -82,6 +87,8 @@ export interface Chore {
   /** When it is due next, in milliseconds since the epoch. */
   due: () => number;
   run: () => Promise<unknown>;
+  /** Ends what `run` left at work in the background. */
+  end?: () => Promise<void>;
   retryAt?: number;
 }
 
@@ -89,6 +96,9 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let contentsAt = now();
+  const backlog = new ContentsBacklog(repository);
+  let reservedAt = -Infinity;
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
@@ -115,6 +125,14 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       },
     },
     {
+      name: 'reserve',
+      due: () => reservedAt + RESERVE_CHECK_MS,
+      run: async () => {
+        reservedAt = now();
+        await parts.reserve.fill();
+      },
+    },
+    {
       name: 'server certificate',
       due: () => checkedAt + checkEvery(),
       run: async () => {
@@ -123,7 +141,26 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
         checkedAt = at;
       },
     },
+    {
+      name: 'contents',
+      due: () => contentsAt + CONTENTS_MS,
+      run: async () => {
+        contentsAt = now();
+        backlog.start();
+      },
+      end: () => backlog.end(),
+    },
   ];
+}
+
+/** A list that lapses closes the door, and a suite that lapses stops hosts: both may spend it. */
+async function runChore(parts: OpenedParts, chore: Chore): Promise<void> {
+  try {
+    await chore.run();
+  } catch (error) {
+    if (!(await spendReserve(parts, error))) throw error;
+    await chore.run();
+  }
 }
 
 /** Runs what is due, one after another; the answer ends it and waits for what is running. */
@@ -134,7 +171,7 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
       const now = parts.now();
       if (now < chore.due() || now < (chore.retryAt ?? 0)) continue;
       try {
-        await chore.run();
+        await runChore(parts, chore);
       } catch (error) {
         chore.retryAt = now + RETRY_MS;
         parts.log.error({ event: 'timer failed', timer: chore.name, error: String(error) });
@@ -149,5 +186,6 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
   return async () => {
     clearInterval(timer);
     await running;
+    for (const chore of chores) await chore.end?.();
   };
 }

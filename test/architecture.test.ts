@@ -31,6 +31,7 @@ const FLOORS: Record<string, number> = {
   'config.ts': 2,
   'settings.ts': 1,
   'command.ts': 1,
+  'xz-program.ts': 2,
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,
@@ -56,7 +57,7 @@ const DOORS: Record<string, string[]> = {
   'node:https': ['http', 'cli', 'authority'],
   'node:http': ['http', 'cli', 'authority'],
   'node:tls': ['http'],
-  'node:child_process': ['command.ts', 'cli', 'http'],
+  'node:child_process': ['command.ts', 'xz-program.ts', 'cli', 'http'],
 };
 
 interface Source {

@@ -1,7 +1,10 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** `stanza` is the rendered Packages paragraph; `filename` its key in the pool. */
+/**
+ * `stanza` is the rendered Packages paragraph; `filename` its key in the pool; `hashes` JSON of those
+ * besides SHA256 that were computed, by their names in a stanza.
+ */
 export interface PackageRow {
   id: string;
   name: string;
@@ -16,6 +19,7 @@ export interface PackageRow {
   sha256: string;
   uploaded_at: string;
   uploaded_by: string;
+  hashes: string;
 }
 
 /** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
@@ -24,9 +28,14 @@ export interface ListingRow {
   component: string;
   package_id: string;
   added_in: number;
+  /** Phased-Update-Percentage there; null for everybody at once. */
+  phased: number | null;
 }
 
-export type ListedPackage = Omit<PackageRow, 'stanza'> & { suite: string; listed_in: string };
+export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
+  suite: string;
+  listed_in: string;
+};
 
 /**
  * `kinds` tells apart what stands in different indexes: an installer's package may have the name,
@@ -68,8 +77,8 @@ export function findListedBytes(
 export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
   await sql.run(
     `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,
-       filename, size, sha256, uploaded_at, uploaded_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       filename, size, sha256, uploaded_at, uploaded_by, hashes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     row.id,
     row.name,
     row.version,
@@ -83,16 +92,19 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
     row.sha256,
     row.uploaded_at,
     row.uploaded_by,
+    row.hashes,
   );
 }
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    'INSERT INTO listing (suite, component, package_id, added_in) VALUES ($1, $2, $3, $4)',
+    `INSERT INTO listing (suite, component, package_id, added_in, phased)
+     VALUES ($1, $2, $3, $4, $5)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
+    row.phased,
   );
 }
 
@@ -181,6 +193,29 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
     filename,
   );
   return rows.map((row) => row.suite);
+}
+
+/** What a suite lists, without the stanzas; `phased` as there. */
+export type StandingPackage = Omit<PackageRow, 'stanza'> & {
+  listed_in: string;
+  phased: number | null;
+};
+
+/** What a suite listed in one of its publications, as long as that is written down. */
+export function listPackagesAt(
+  sql: SqlExecutor,
+  suite: string,
+  publication: number,
+): Promise<StandingPackage[]> {
+  return sql.all(
+    `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component, p.filename,
+       p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.component AS listed_in, l.phased
+     FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)
+     ORDER BY p.name, l.component, p.architecture, p.version`,
+    suite,
+    publication,
+  );
 }
 
 export async function countPackages(sql: SqlExecutor, suite: string): Promise<number> {

@@ -2,18 +2,22 @@
  * One received binary package, read and proven from what is inside it, never from its file name.
  * Floor 3.
  */
+import type { PackedPaths } from '../catalog/contents.ts';
 import { readPackage, verifyData } from '../deb/archive.ts';
+import { PathList } from '../deb/contents.ts';
 import { type Control, parseControl } from '../deb/control.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
+import { packPaths } from './contents.ts';
 import type { IngestRequest, ReceivedFile } from './ingest-request.ts';
 import type { Suite } from './suites.ts';
 
 export interface ProvenBinary {
   control: Control;
   kind: PackageKind;
+  contents: PackedPaths;
   /** Whether it holds nothing but debugging symbols. */
   isDebug: boolean;
   file: ReceivedFile;
@@ -75,11 +79,14 @@ export async function proveBinary(
     const archive = await readPackage(source);
     const control = parseControl(archive.control);
     checkAllowed(request, control.name);
-    await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
+    const paths = new PathList();
+    const limits = { outputBytes: MAX_DATA_BYTES };
+    await verifyData(source, archive, limits, (path) => paths.add(path));
     checkArchitecture(control, suite);
     const kind = kindOf(control, named);
     const isSymbols = readWord(control, 'auto-built-package') === 'debug-symbols';
-    return { control, kind, isDebug: kind === 'ddeb' || isSymbols, file };
+    const isDebug = kind === 'ddeb' || isSymbols;
+    return { control, kind, contents: await packPaths(paths), isDebug, file };
   } finally {
     await source.close();
   }

@@ -3,6 +3,7 @@
  * while their names are locked. Floor 3.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import type { PackedPaths } from '../catalog/contents.ts';
 import { findPoolFile, type PackageFileRow } from '../catalog/package-files.ts';
 import { findPackage, isListed, listSuitesOfFile, type PackageRow } from '../catalog/packages.ts';
 import { renderStanza } from '../deb/control.ts';
@@ -13,6 +14,7 @@ import { RefusalError } from '../errors.ts';
 import type { ProvenBinary } from './binary.ts';
 import { type Delivery, type ProvenSource, refuseMissing } from './delivery.ts';
 import type { IngestParts, ReceivedFile } from './ingest-request.ts';
+import { spellPackage } from './pool-lock.ts';
 
 /** A package that was read and proven, with the row it has or will have. */
 export interface Candidate {
@@ -21,6 +23,7 @@ export interface Candidate {
   isNew: boolean;
   /** The publication that lists it since before this request; undefined where none does. */
   listedIn: number | undefined;
+  contents: PackedPaths | undefined;
   /** What has yet to be written, the package itself last. */
   writes: { key: string; file: ReceivedFile }[];
   /** The files of a source package beside its .dsc. */
@@ -36,8 +39,10 @@ export interface Intake {
 /** Kinds that stand in one index: there a name, version and architecture are one package. */
 const kinOf = (kind: PackageKind): PackageKind[] => (kind === 'udeb' ? ['udeb'] : ['deb', 'ddeb']);
 
-const binaryName = ({ control, kind }: ProvenBinary): string =>
-  `${control.name}_${control.version}_${control.architecture}${kind === 'udeb' ? '_udeb' : ''}`;
+const spellBinary = ({ control, kind }: ProvenBinary): string =>
+  `${spellPackage(control)} ${kinOf(kind)[0]}`;
+const spellSource = ({ control: { name, version } }: ProvenSource): string =>
+  spellPackage({ name, version, architecture: 'source' });
 
 /** The keys of a source package in a component: its .dsc, then the files that it names. */
 function sourceKeys(
@@ -51,13 +56,13 @@ function sourceKeys(
   };
 }
 
-/** The names that a delivery may change, in the one order in which they are locked. */
+/** The names to be locked: of each package, and of each file that two source packages may share. */
 export function listNames({ binaries, sources }: Delivery): string[] {
   const names = sources.flatMap((source) => {
     const { dsc, files } = sourceKeys(source, source.component);
-    return [`${source.control.name}_${source.control.version}_source`, dsc, ...files];
+    return [spellSource(source), dsc, ...files];
   });
-  return [...new Set([...binaries.map(binaryName), ...names])].sort();
+  return [...binaries.map(({ control }) => spellPackage(control)), ...names];
 }
 
 /** @throws RefusalError PACKAGE_CONFLICT naming both hashes. */
@@ -90,10 +95,9 @@ export function mergeTwins({
     }
     return [...merged.values()];
   };
-  const describe = ({ control }: ProvenSource): string => byName(control, 'source');
   return {
-    binaries: merge(binaries, binaryName, ({ control }) => byName(control, control.architecture)),
-    sources: merge(sources, describe, describe),
+    binaries: merge(binaries, spellBinary, ({ control }) => byName(control, control.architecture)),
+    sources: merge(sources, spellSource, ({ control }) => byName(control, 'source')),
   };
 }
 
@@ -103,6 +107,7 @@ const rowOf = (parts: IngestParts, intake: Intake, file: ReceivedFile) => ({
   sha256: file.sha256,
   uploaded_at: new Date(parts.now()).toISOString(),
   uploaded_by: intake.actor,
+  hashes: '{}',
 });
 
 /** The row that is there already, and since when the suite lists it. */
@@ -114,7 +119,8 @@ async function describeKnown(
 ): Promise<Candidate> {
   const listing = await isListed(parts.catalog, intake.suite, component, known.id);
   const shared = { component, row: known, isNew: false, writes: [], files: [] };
-  return { ...shared, listedIn: listing?.added_in };
+  const contents = undefined;
+  return { ...shared, contents, listedIn: listing?.added_in };
 }
 
 /** @throws RefusalError PACKAGE_CONFLICT */
@@ -123,12 +129,12 @@ export async function matchBinary(
   intake: Intake,
   proven: ProvenBinary & { component: string },
 ): Promise<Candidate> {
-  const { control, kind, file, component } = proven;
+  const { control, kind, contents, file, component } = proven;
   const { name, version, architecture } = control;
   const known = await findPackage(parts.catalog, name, version, architecture, kinOf(kind));
   if (known) {
     refuseOtherBytes(byName(control, architecture), known.sha256, file.sha256);
-    return describeKnown(parts, intake, known, component);
+    return { ...(await describeKnown(parts, intake, known, component)), contents };
   }
   const source = control.source.name;
   const filename = poolKey({ component, source, name, version, architecture, kind });
@@ -139,7 +145,7 @@ export async function matchBinary(
     stanza: renderStanza(control, { filename, size, sha256 }),
   };
   const writes = [{ key: filename, file }];
-  return { component, row, isNew: true, listedIn: undefined, writes, files: [] };
+  return { component, row, contents, isNew: true, listedIn: undefined, writes, files: [] };
 }
 
 /**
@@ -208,5 +214,6 @@ export async function matchSource(
     ...{ package_id: row.id, filename: key, size: named.size, sha256: named.sha256 },
   }));
   writes.push({ key: keys.dsc, file });
-  return { component, row, isNew: true, listedIn: undefined, writes, files };
+  const contents = undefined;
+  return { component, row, contents, isNew: true, listedIn: undefined, writes, files };
 }

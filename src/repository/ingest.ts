@@ -17,6 +17,7 @@ import {
 import { chooseComponent } from './component.ts';
 import { assembleDelivery, type Delivery } from './delivery.ts';
 import type { IngestParts, IngestRequest, IngestResult, ReceivedFile } from './ingest-request.ts';
+import { lockPackages } from './pool-lock.ts';
 import { getSuite } from './suites.ts';
 
 export type { IngestParts, IngestRequest, IngestResult, ReceivedFile } from './ingest-request.ts';
@@ -70,8 +71,8 @@ async function placeAll(
       await parts.storage.write(key, staged);
     }
     const publication = await parts.publisher.submit(intake.suite, {
-      additions: candidates.map(({ component, row, isNew, files }) => ({
-        ...{ component, row, isNew, files },
+      additions: candidates.map(({ component, row, isNew, files, contents }) => ({
+        ...{ component, row, isNew, files, ...(contents && { contents }) },
       })),
       removals: [],
       reason: describeChange(candidates, signers),
@@ -87,17 +88,6 @@ async function placeAll(
 /** A failed publication leaves no package behind, unless it was recorded before the failure. */
 async function removeUnrecorded(parts: IngestParts, key: string): Promise<void> {
   if (!(await findPoolFile(parts.catalog, key))) await parts.storage.remove(key);
-}
-
-/** Holds every name at once, always taken in the same order. */
-function lockAll<Result>(
-  parts: IngestParts,
-  keys: readonly string[],
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const [first, ...rest] = keys;
-  if (first === undefined) return work();
-  return parts.catalog.lock(`package:${first}`, () => lockAll(parts, rest, work));
 }
 
 function describeResult(
@@ -130,7 +120,7 @@ export async function ingestDelivery(
   const intake = { suite: suite.name, actor: request.actor };
   const delivery = await assembleDelivery(parts, request, suite);
   const { sources, binaries } = mergeTwins(delivery);
-  return lockAll(parts, listNames({ ...delivery, sources, binaries }), async () => {
+  return lockPackages(parts.catalog, listNames({ ...delivery, sources, binaries }), async () => {
     const candidates: Candidate[] = [];
     for (const source of sources) candidates.push(await matchSource(parts, intake, source));
     for (const binary of binaries) candidates.push(await matchBinary(parts, intake, binary));
@@ -138,7 +128,7 @@ export async function ingestDelivery(
     const unlisted = candidates.filter((candidate) => candidate.listedIn === undefined);
     const publication = unlisted.length ? await placeAll(parts, intake, unlisted, delivery) : 0;
     const known = delivery.known.map(({ row, component, publication: listedIn }) => ({
-      ...{ component, row, listedIn, isNew: false, writes: [], files: [] },
+      ...{ component, row, listedIn, isNew: false, writes: [], files: [], contents: undefined },
     }));
     const all: Candidate[] = [...candidates, ...known];
     return {

@@ -4,20 +4,27 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { enterContents, insertContents } from '../catalog/contents.ts';
 import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
-import { insertPublication, type PublicationRow } from '../catalog/publications.ts';
+import {
+  findPublication,
+  insertPublication,
+  type PublicationRow,
+} from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite } from '../catalog/suites.ts';
+import { pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
+import { gatherContents } from './contents.ts';
 import type { Indexes } from './indexes.ts';
 import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
 import { mirrorPublication } from './mirror.ts';
 import type { Repository } from './repository.ts';
-import { getSuite, type Suite } from './suites.ts';
+import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
+import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
 
 export interface PublishParts extends Repository {
   indexes: Indexes;
@@ -52,6 +59,9 @@ async function sign(
     suite: suite.name,
     codename: suite.codename,
     ...(suite.description ? { description: suite.description } : {}),
+    version: suite.options.version,
+    notAutomatic: suite.options.notAutomatic,
+    butAutomaticUpgrades: suite.options.butAutomaticUpgrades,
     date: new Date(date),
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
@@ -61,19 +71,34 @@ async function sign(
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
 }
 
+function applySettings(suite: Suite, { settings }: Change): Suite {
+  if (!settings) return suite;
+  const options = { ...DEFAULT_SUITE_OPTIONS, ...settings.options };
+  return { ...settings, options, publication: suite.publication };
+}
+
+/** Also of a suite that was removed and made again: hosts have its last Date. */
+async function findLastDate(parts: PublishParts, suite: Suite): Promise<number> {
+  const live = parts.live.get(suite.name);
+  if (live) return live.date;
+  const last = await findPublication(parts.catalog, suite.name, suite.publication);
+  return last ? Date.parse(last.date) : 0;
+}
+
 async function recordChange(
   sql: SqlExecutor,
   suite: string,
   number: number,
   change: Change,
 ): Promise<void> {
-  for (const { row, component, isNew, files = [] } of change.additions) {
-    if (isNew) await insertPackage(sql, row);
-    if (isNew) for (const file of files) await insertPackageFile(sql, file);
-    await insertListing(sql, { suite, component, package_id: row.id, added_in: number });
-  }
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
+  }
+  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
+    if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
+    if (contents) await insertContents(sql, { package_id: row.id, ...contents });
+    await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }
 }
 
@@ -86,11 +111,12 @@ export async function publishSuite(
   name: string,
   change: Change,
 ): Promise<{ number: number }> {
-  const suite = await getSuite(parts, name);
+  const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
   const number = suite.publication + 1;
-  const files = await parts.indexes.update(suite, previous, change);
-  const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
+  const contents = await gatherContents(parts.catalog, suite, change);
+  const files = await parts.indexes.update(suite, previous, change, contents);
+  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
@@ -109,7 +135,10 @@ export async function publishSuite(
     created_at: new Date(parts.now()).toISOString(),
   };
   await parts.catalog.transaction(async (sql) => {
+    if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
+    const entering = contents.map(({ component, row }) => ({ component, id: row.id }));
+    await enterContents(sql, name, number, entering);
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });
