@@ -14,6 +14,7 @@ import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
+import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   addPackageCommands(program);
   addSweepCommand(program);
   addKeyCommands(program);
+  addSignerCommands(program);
   addHostCommands(program);
   addGroupCommands(program);
   addCompletionCommand(program);
