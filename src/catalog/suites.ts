@@ -15,7 +15,13 @@ export interface SuiteRow {
   created_at: string;
   /** JSON: what differs from the defaults. */
   options: string;
+  /** The next publication's number lies beyond it. */
+  number_floor: number;
+  /** The next publication's Date lies beyond it; '' for none. */
+  date_floor: string;
 }
+
+export type NewSuiteRow = Omit<SuiteRow, 'number_floor' | 'date_floor'>;
 
 export function listSuites(sql: SqlExecutor): Promise<SuiteRow[]> {
   return sql.all('SELECT * FROM suite ORDER BY name');
@@ -26,7 +32,7 @@ export function findSuite(sql: SqlExecutor, name: string): Promise<SuiteRow | un
 }
 
 /** Resolves with false where the name is taken. */
-export async function insertSuite(sql: SqlExecutor, row: SuiteRow): Promise<boolean> {
+export async function insertSuite(sql: SqlExecutor, row: NewSuiteRow): Promise<boolean> {
   const changed = await sql.run(
     `INSERT INTO suite (name, codename, origin, label, description, components, architectures,
        valid_for_ms, publication, created_at, options)
@@ -52,4 +58,20 @@ export async function pointSuite(
   publication: number,
 ): Promise<void> {
   await sql.run('UPDATE suite SET publication = $2 WHERE name = $1', name, publication);
+}
+
+/** Lets the next publication lie beyond a number and a Date (ISO 8601); floors only rise. */
+export async function raiseFloors(
+  sql: SqlExecutor,
+  name: string,
+  floors: { number: number; date: string },
+): Promise<void> {
+  await sql.run(
+    `UPDATE suite SET number_floor = CASE WHEN number_floor < $2 THEN $2 ELSE number_floor END,
+       date_floor = CASE WHEN date_floor < $3 THEN $3 ELSE date_floor END
+     WHERE name = $1`,
+    name,
+    floors.number,
+    floors.date,
+  );
 }

@@ -45,7 +45,7 @@ const publication = z.object({
 
 /** A suite as every face shows it. */
 export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<typeof suite>> {
-  const { validFor, ...rest } = from;
+  const { validFor, floor: _floor, ...rest } = from;
   const live = parts.repository.live.get(from.name);
   return {
     ...rest,

@@ -86,9 +86,13 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const suite = await getSuite(parts, name);
   const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const number = Math.max(suite.publication, suite.floor.number) + 1;
   const files = await parts.indexes.update(suite, previous, change);
-  const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
+  const date = await chooseDate(
+    parts.now,
+    Math.max(previous?.date ?? 0, suite.floor.date),
+    suite.validFor,
+  );
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }

@@ -26,9 +26,11 @@ export interface Suite {
   options: SuiteOptions;
   /** The number of the current publication; 0 before the first. */
   publication: number;
+  /** What the next publication lies beyond, whatever the one before it is; Date in milliseconds. */
+  floor: { number: number; date: number };
 }
 
-export interface SuiteDefinition extends Omit<Suite, 'publication' | 'options'> {
+export interface SuiteDefinition extends Omit<Suite, 'publication' | 'options' | 'floor'> {
   /** What differs from the defaults. */
   options?: Partial<SuiteOptions>;
 }
@@ -45,6 +47,10 @@ export function readSuiteRow(row: SuiteRow): Suite {
     validFor: row.valid_for_ms,
     options: readSuiteOptions(row.options),
     publication: row.publication,
+    floor: {
+      number: row.number_floor,
+      date: row.date_floor === '' ? 0 : Date.parse(row.date_floor),
+    },
   };
 }
 
