@@ -32,6 +32,7 @@ const FLOORS: Record<string, number> = {
   'config.ts': 2,
   'settings.ts': 1,
   'command.ts': 1,
+  'xz-program.ts': 2,
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,
@@ -57,7 +58,7 @@ const DOORS: Record<string, string[]> = {
   'node:https': ['http', 'cli', 'authority', 'foreign'],
   'node:http': ['http', 'cli', 'authority', 'foreign'],
   'node:tls': ['http'],
-  'node:child_process': ['command.ts', 'cli', 'http', 'storage'],
+  'node:child_process': ['command.ts', 'xz-program.ts', 'cli', 'http', 'storage'],
 };
 
 interface Source {

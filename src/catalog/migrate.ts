@@ -9,6 +9,7 @@ import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
+import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
 import { FLOOR_STATEMENTS } from './migrations/0013-floors.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   ENROLMENT_STATEMENTS,
   GENERATION_STATEMENTS,
   FORMAT_STATEMENTS,
+  LIFE_STATEMENTS,
   FLOOR_STATEMENTS,
 ];
 

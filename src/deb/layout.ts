@@ -2,8 +2,11 @@
  * The only author of a path under pool/ or dists/. Source of truth: DebianRepository/Format.
  *
  *     pool/<component>/<p>/<source>/<name>_<version>_<architecture>.deb    p: first letter, or libx
+ *     pool/<component>/<p>/<source>/<source>_<version>.dsc, and the files that it names
  *     dists/<suite>/InRelease, Release, Release.gpg
  *     dists/<suite>/<component>/binary-<architecture>/Packages, Packages.gz
+ *     dists/<suite>/<component>/debian-installer/binary-<architecture>/Packages, Packages.gz
+ *     dists/<suite>/<component>/source/Sources, Sources.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
  *
  * Keys are not percent-encoded, but for the colon of an epoch, which stands as `%3a` in the file
@@ -123,4 +126,23 @@ export function indexPath(component: string, architecture: string): string {
   checkComponentName(component);
   checkArchitectureName(architecture);
   return `${component}/binary-${architecture}/Packages`;
+}
+
+/**
+ * The plain Packages index of the Debian installer's own packages, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function installerIndexPath(component: string, architecture: string): string {
+  checkComponentName(component);
+  checkArchitectureName(architecture);
+  return `${component}/debian-installer/binary-${architecture}/Packages`;
+}
+
+/**
+ * The plain Sources index, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceIndexPath(component: string): string {
+  checkComponentName(component);
+  return `${component}/source/Sources`;
 }

@@ -3,11 +3,10 @@
  * hash vouches for it; here is a bound on everything. Source of truth: RFC 9110. Floor 2.
  */
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Agent, get, type RequestOptions } from 'node:https';
 import { RefusalError, systemCode } from '../errors.ts';
-import { createStagingFile } from '../storage/staging.ts';
 import type { ForeignPlace } from './place.ts';
 
 const IDLE_LIMIT_MS = 30_000;
@@ -85,12 +84,15 @@ async function attempt<Result>(url: URL, work: () => Promise<Result>): Promise<R
   }
 }
 
+/** Makes an empty file for what is fetched. */
+export type CreateFile = () => Promise<{ path: string; handle: FileHandle }>;
+
 /**
  * The repository below a URL.
- * @param staging where files that are brought stand until `close`.
+ * @param createFile for files that are brought; they are removed by `close`.
  * @throws RefusalError SOURCE_UNACCEPTABLE
  */
-export function openWeb(base: string, staging: string, access: WebAccess): ForeignPlace {
+export function openWeb(base: string, createFile: CreateFile, access: WebAccess): ForeignPlace {
   const root = URL.parse(base.endsWith('/') ? base : `${base}/`);
   if (root?.protocol !== 'https:') {
     throw new RefusalError('SOURCE_UNACCEPTABLE', `${base}: only https is spoken`);
@@ -125,7 +127,7 @@ export function openWeb(base: string, staging: string, access: WebAccess): Forei
       return attempt(url, async () => {
         const response = await open(url, options);
         if (!response) throw refuse(url, 'is listed, but not there');
-        const { path: file, handle } = await createStagingFile(staging);
+        const { path: file, handle } = await createFile();
         staged.add(file);
         try {
           const output = handle.createWriteStream({ autoClose: false });

@@ -7,7 +7,7 @@ import type { Catalog } from '../catalog/sql.ts';
 import { byHashKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Change } from './change.ts';
-import { belongsTo, defineIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
+import { belongsTo, chooseIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
 import type { LivePublication, PublishedFile } from './live.ts';
 import { type IndexImage, ResidentIndex } from './resident-index.ts';
 import type { Suite } from './suites.ts';
@@ -40,7 +40,7 @@ export class Indexes {
   ): Promise<PublishedFile[]> {
     // Together, so that the disk makes them durable together.
     const files = await finishAll(
-      defineIndexes(suite).map(async (definition) => {
+      chooseIndexes(suite, previous, change).map(async (definition) => {
         const { path } = definition;
         const plain = previous?.files.get(path);
         const compressed = previous?.files.get(`${path}.gz`);

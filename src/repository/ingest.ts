@@ -10,6 +10,7 @@ import { poolKey } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
+import { lockPackages, spellPackage } from './pool-lock.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 import { getSuite, type Suite } from './suites.ts';
@@ -115,10 +116,6 @@ interface Candidate {
   listedIn: number | undefined;
 }
 
-/** The name that two packages with different bytes may not share. */
-const keyOf = (control: Control): string =>
-  `${control.name}_${control.version}_${control.architecture}`;
-
 function createRow(
   control: Control,
   file: ReceivedFile,
@@ -199,17 +196,6 @@ async function removeUnrecorded(parts: IngestParts, row: PackageRow): Promise<vo
   if (!recorded) await parts.storage.remove(row.filename);
 }
 
-/** Holds every name at once, always taken in the same order. */
-function lockAll<Result>(
-  parts: IngestParts,
-  keys: readonly string[],
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const [first, ...rest] = keys;
-  if (first === undefined) return work();
-  return parts.catalog.lock(`package:${first}`, () => lockAll(parts, rest, work));
-}
-
 /**
  * Add received files to a suite in one publication. Same bytes again change nothing; other bytes
  * are refused. Results come in the order of the files.
@@ -228,11 +214,11 @@ export async function ingestPackages(
     const control = await inspect(file, request);
     checkArchitecture(control, suite);
     checkKind(control);
-    const twin = proven.get(keyOf(control));
+    const twin = proven.get(spellPackage(control));
     if (twin) refuseOtherBytes(control, twin.file.sha256, file.sha256);
-    proven.set(keyOf(control), { control, file });
+    proven.set(spellPackage(control), { control, file });
   }
-  return lockAll(parts, [...proven.keys()].sort(), async () => {
+  return lockPackages(parts.catalog, [...proven.keys()], async () => {
     const candidates: Candidate[] = [];
     for (const one of proven.values()) {
       candidates.push(await matchCatalog(parts, request, place, one));
