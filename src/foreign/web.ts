@@ -136,6 +136,8 @@ export function openWeb(base: string, createFile: CreateFile, access: WebAccess)
           });
           output.end();
           await once(output, 'finish');
+          // As an object has it, so that it can be one without being copied.
+          await handle.chmod(0o644);
         } finally {
           await handle.close();
         }

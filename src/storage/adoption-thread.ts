@@ -38,7 +38,8 @@ function prepareFolder(folder: string): void {
     chmodSync(made, DIRECTORY_MODE);
     if (made === first || made.length <= first.length) break;
   }
-  if (realpathSync.native(folder) !== folder) throw new Error(`${folder} is behind a symbolic link`);
+  if (realpathSync.native(folder) !== folder)
+    throw new Error(`${folder} is behind a symbolic link`);
   known.add(folder);
 }
 
