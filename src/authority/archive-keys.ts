@@ -92,10 +92,14 @@ export async function beginKeyRotation(
 export async function readForeignKey(text: string, date: Date): Promise<SecretKey> {
   const refuse = (why: string): RefusalError => new RefusalError('KEY_UNACCEPTABLE', why);
   const key = await readSigningKey(text).catch(() => {
-    throw refuse('the signing key is no armoured OpenPGP secret key: gpg --export-secret-keys --armor');
+    throw refuse(
+      'the signing key is no armoured OpenPGP secret key: gpg --export-secret-keys --armor',
+    );
   });
   if (!key.isDecrypted()) {
-    throw refuse('the signing key is under a passphrase: take it off first (gpg --change-passphrase), it is encrypted again with keys.passphrase');
+    throw refuse(
+      'the signing key is under a passphrase: take it off first (gpg --change-passphrase), it is encrypted again with keys.passphrase',
+    );
   }
   const probe = 'Origin: probe\n';
   try {

@@ -46,7 +46,11 @@ async function createInput(
     path === undefined ? {} : { [name]: locate(path) };
   const { suite, distribution, components, architectures, keyring, sourceCa, checkData } = options;
   return {
-    ...{ suite, source: isUrl(source) ? source : locate(source), skipBad: options.skipBad === true },
+    ...{
+      suite,
+      source: isUrl(source) ? source : locate(source),
+      skipBad: options.skipBad === true,
+    },
     ...(distribution === undefined ? {} : { distribution }),
     ...(components === undefined ? {} : { components }),
     ...(architectures === undefined ? {} : { architectures }),

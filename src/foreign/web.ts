@@ -2,7 +2,6 @@
  * A repository on a server, over https. What comes from there counts only where a signature or a
  * hash vouches for it; here is a bound on everything. Source of truth: RFC 9110. Floor 2.
  */
-import { once } from 'node:events';
 import { type FileHandle, rm } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Agent, get, type RequestOptions } from 'node:https';
@@ -130,12 +129,8 @@ export function openWeb(base: string, createFile: CreateFile, access: WebAccess)
         const { path: file, handle } = await createFile();
         staged.add(file);
         try {
-          const output = handle.createWriteStream({ autoClose: false });
-          await receive(url, response, size, async (chunk) => {
-            if (!output.write(chunk)) await once(output, 'drain');
-          });
-          output.end();
-          await once(output, 'finish');
+          // Each from where the one before it ended.
+          await receive(url, response, size, (chunk) => handle.writeFile(chunk));
           // As an object has it, so that it can be one without being copied.
           await handle.chmod(0o644);
         } finally {

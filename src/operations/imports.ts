@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { adoptSigningKey, readForeignKey } from '../authority/archive-keys.ts';
+import { listSuites, raiseFloors } from '../catalog/suites.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { WebAccess } from '../foreign/web.ts';
 import { importRepository } from '../repository/import.ts';
-import { type PublicKey, readKeyring, type SecretKey } from '../signing/key.ts';
+import { findValidFrom, type PublicKey, readKeyring, type SecretKey } from '../signing/key.ts';
 import { signByKeysOfNow } from './keys.ts';
 import { ADMINS, defineOperation, READERS } from './operation.ts';
 
@@ -89,7 +90,12 @@ export const importSuite = defineOperation({
     let isTakenOver = false;
     const takeKeyOver = async (): Promise<void> => {
       if (!key) return;
-      const { signingKeys } = parts.repository;
+      const { catalog, signingKeys } = parts.repository;
+      // No signature may be older than the key, and a Date lies a little back.
+      const floors = { number: 0, date: findValidFrom(key).toISOString() };
+      await catalog.transaction(async (sql) => {
+        for (const { name } of await listSuites(sql)) await raiseFloors(sql, name, floors);
+      });
       isTakenOver = await adoptSigningKey(parts.authority.certs, signingKeys, key);
     };
     try {
