@@ -46,8 +46,6 @@ export const REFUSALS = {
   PACKAGE_MALFORMED: 'Not a well-formed package',
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
   SOURCE_UNACCEPTABLE: 'Repository not accepted',
-  BACKUP_UNACCEPTABLE: 'Backup not accepted',
-  DIRECTORY_UNSUITABLE: 'Directory not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',
   DRAINING: 'Server is stopping',

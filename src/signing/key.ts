@@ -78,7 +78,6 @@ export function findValidFrom(key: PrivateKey): Date {
   const own = [
     ...key.users.flatMap((user) => user.selfCertifications),
     ...key.subkeys.flatMap((subkey) => subkey.bindingSignatures),
-    ...key.directSignatures,
   ];
   const times = [key.getCreationTime(), ...own.map((one) => one.created ?? key.getCreationTime())];
   return new Date(Math.max(...times.map((time) => time.getTime())));

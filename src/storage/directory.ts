@@ -67,7 +67,7 @@ export async function openDirectory(directory: string): Promise<Storage> {
         throw refuseFull(error, key);
       }
     },
-    adopt: (files) =>
+    adopt: async (files) =>
       adoptFiles(
         files.map((file) => ({ ...file, ...locate(trees, file.key) })),
         [...trees.values()],
