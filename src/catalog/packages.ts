@@ -1,7 +1,10 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** `stanza` is the rendered Packages paragraph; `filename` its key in the pool. */
+/**
+ * `stanza` is the rendered Packages paragraph; `filename` its key in the pool; `hashes` JSON of those
+ * besides SHA256 that were computed, by their names in a stanza.
+ */
 export interface PackageRow {
   id: string;
   name: string;
@@ -16,6 +19,7 @@ export interface PackageRow {
   sha256: string;
   uploaded_at: string;
   uploaded_by: string;
+  hashes: string;
 }
 
 /** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
@@ -28,7 +32,10 @@ export interface ListingRow {
   phased: number | null;
 }
 
-export type ListedPackage = Omit<PackageRow, 'stanza'> & { suite: string; listed_in: string };
+export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
+  suite: string;
+  listed_in: string;
+};
 
 export function findPackage(
   sql: SqlExecutor,
@@ -76,8 +83,8 @@ export function listListings(
 export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
   await sql.run(
     `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,
-       filename, size, sha256, uploaded_at, uploaded_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       filename, size, sha256, uploaded_at, uploaded_by, hashes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     row.id,
     row.name,
     row.version,
@@ -91,6 +98,7 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
     row.sha256,
     row.uploaded_at,
     row.uploaded_by,
+    row.hashes,
   );
 }
 

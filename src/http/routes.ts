@@ -62,6 +62,8 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'host.enrol': post('/v1/enrolment'),
   'host.report': post('/v1/self/report'),
   'server.renew': post('/v1/server/renew'),
+  'sweep.show': get('/v1/sweep'),
+  'sweep.run': post('/v1/sweep'),
   'audit.list': get('/v1/audit'),
   'audit.verify': get('/v1/audit/verify'),
 };

@@ -29,6 +29,7 @@ import {
   showPublication,
   showSuite,
 } from './suites.ts';
+import { runSweep, showSweep } from './sweep.ts';
 
 export const OPERATIONS = {
   'status.show': showStatus,
@@ -77,6 +78,8 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'sweep.show': showSweep,
+  'sweep.run': runSweep,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;

@@ -72,7 +72,8 @@ function createRow(
   const kind = readKind(control);
   const filename = poolKey({ component, source, name, version, architecture, kind });
   const stanza = renderStanza(control, { filename, ...file });
-  return { name, version, architecture, kind, source, component, stanza, filename, ...file };
+  const own = { name, version, architecture, kind, source, component, stanza, filename } as const;
+  return { ...own, ...file, hashes: '{}' };
 }
 
 async function inspect(job: InspectionJob): Promise<Inspected> {

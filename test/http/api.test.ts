@@ -117,6 +117,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     body: () => ({ serverCa: 'a'.repeat(64), keyring: 'b'.repeat(64), client: '0.1.0' }),
   },
   'server.renew': { roles: ADMIN, body: () => ({}) },
+  'sweep.show': { roles: WATCHERS },
+  'sweep.run': { roles: ADMIN, body: () => ({}) },
   'audit.list': { roles: WATCHERS },
   'audit.verify': { roles: WATCHERS },
 };

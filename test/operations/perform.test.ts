@@ -68,6 +68,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'host.enrol': ['enrolment'],
   'host.report': ['host'],
   'server.renew': ['admin'],
+  'sweep.show': ['observer', 'admin'],
+  'sweep.run': ['admin'],
   'audit.list': ['observer', 'admin'],
   'audit.verify': ['observer', 'admin'],
 };
@@ -78,7 +80,7 @@ const CHANGES: readonly OperationName[] = [
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
   ...(['suite.set', 'suite.remove', 'suite.import'] as const),
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
-  ...(['group.create', 'group.set', 'group.remove'] as const),
+  ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
 ];
 
@@ -157,6 +159,8 @@ beforeAll(async () => {
     'group.show': { group: 'default' },
     'group.set': { group: 'lab', suites: ['stable'], description: '' },
     'group.remove': { group: 'lab' },
+    'sweep.show': {},
+    'sweep.run': { foreign: false },
     'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
     'audit.verify': { head: `0:${'0'.repeat(64)}` },
     'host.enrol': { csr: createCsr() },
