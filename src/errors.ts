@@ -46,6 +46,8 @@ export const REFUSALS = {
   RANGE_UNSATISFIABLE: 'Range not satisfiable',
   PACKAGE_MALFORMED: 'Not a well-formed package',
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
+  UPLOAD_INCOMPLETE: 'Files missing',
+  SIGNATURE_REQUIRED: 'Signature required',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',
   DRAINING: 'Server is stopping',
