@@ -15,7 +15,12 @@
  * name: `1.0-1` and `1:1.0-1` are two packages. Floor 1.
  */
 import { RefusalError } from '../errors.ts';
-import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
+import {
+  isArchitectureName,
+  isPackageName,
+  isUploadFileName,
+  MAX_FILE_NAME_BYTES,
+} from './names.ts';
 import { quoteText } from './printable.ts';
 import { parseVersion } from './version.ts';
 
@@ -94,6 +99,25 @@ export function poolKey(pool: PoolName): string {
 }
 
 /**
+ * Where the files of a source package lie, beside the binary packages made of it.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceDirectory(component: string, source: string): string {
+  checkComponentName(component);
+  checkPackageName('source', source);
+  return `pool/${component}/${prefixOf(source)}/${source}`;
+}
+
+/**
+ * Where one of its files lies: the .dsc, or what that names. The epoch is in none of the names.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceKey(component: string, source: string, file: string): string {
+  if (!isUploadFileName(file)) throw invalid(`${quoteText(file)} is not a file name`);
+  return `${sourceDirectory(component, source)}/${file}`;
+}
+
+/**
  * A key under a suite; `path` is relative to it.
  * @throws RefusalError INPUT_INVALID
  */
@@ -104,6 +128,14 @@ export function distsKey(suite: string, path: string): string {
   }
   return `dists/${suite}/${path}`;
 }
+
+/** What the keys of a suite begin with; of every suite, where none is given. */
+export function distsPrefix(suite?: string): string {
+  return suite === undefined ? 'dists/' : distsKey(suite, 'x').slice(0, -1);
+}
+
+/** What the keys of every package begin with. */
+export const POOL_PREFIX = 'pool/';
 
 /**
  * Where an index is fetched by its hash; `hex` in lower case.
@@ -147,6 +179,25 @@ export function installerIndexPath(component: string, architecture: string): str
 export function sourceIndexPath(component: string): string {
   checkComponentName(component);
   return `${component}/source/Sources`;
+}
+
+/**
+ * The package that a key of the pool was made for; undefined for what is no binary package of ours.
+ * Says where a file stands, never what is in it.
+ */
+export function readPoolName(
+  key: string,
+): { name: string; version: string; architecture: string } | undefined {
+  const file = key.slice(key.lastIndexOf('/') + 1);
+  const [, name, version, architecture] =
+    /^([^_]+)_([^_]+)_([^_]+)\.(?:deb|udeb|ddeb)$/.exec(file) ?? [];
+  if (!name || !version || !architecture) return undefined;
+  return { name, version: version.replaceAll('%3a', ':'), architecture };
+}
+
+/** The suite that a key under dists/ belongs to. */
+export function suiteOfKey(key: string): string {
+  return key.split('/', 2)[1] ?? '';
 }
 
 /**
