@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { enterContents, insertContents } from '../catalog/contents.ts';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -12,7 +13,7 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -93,8 +94,9 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const { row, component, isNew, phased = null, contents } of change.additions) {
+  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
     if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }
@@ -111,10 +113,12 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
   const files = await parts.indexes.update(suite, previous, change, contents);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
