@@ -50,6 +50,7 @@ export const REFUSALS = {
   SIGNATURE_REQUIRED: 'Signature required',
   SIGNER_UNKNOWN: 'No such signer',
   SIGNER_IN_USE: 'Signer in use',
+  SOURCE_UNACCEPTABLE: 'Repository not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',
   DRAINING: 'Server is stopping',

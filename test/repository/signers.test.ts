@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { publishOwnPackages } from '../../src/repository/own-packages.ts';
 import { recordSigners, removeSigner, requireSigners } from '../../src/repository/signers.ts';
 import { setSuite } from '../../src/repository/suite-settings.ts';
 import type { SecretKey } from '../../src/signing/key.ts';
