@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { enterContents, insertContents } from '../catalog/contents.ts';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -12,15 +13,22 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { changelogsUrl, snapshotsUrl } from '../deb/layout.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
 import { gatherContents } from './contents.ts';
+import { completeHashes, hashAdditions } from './extra-hashes.ts';
+import { dropStale } from './index-definitions.ts';
 import type { Indexes } from './indexes.ts';
-import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
+import {
+  type LivePublication,
+  type LivePublications,
+  type PublishedFile,
+  readPublicationRow,
+} from './live.ts';
 import { mirrorPublication } from './mirror.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
@@ -98,11 +106,32 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const { row, component, isNew, phased = null, contents } of change.additions) {
+  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
     if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }
+}
+
+/**
+ * The last publication without what is rendered in another way from now on. The hashes that are
+ * asked for from now on are known of most packages already: setSuite saw to it.
+ */
+async function keepRendered(
+  parts: PublishParts,
+  before: Suite,
+  after: Suite,
+): Promise<LivePublication | undefined> {
+  const { hashes } = after.options;
+  if (hashes.some((name) => !before.options.hashes.includes(name))) {
+    await completeHashes(parts, after.name, hashes);
+  }
+  const live = parts.live.get(after.name);
+  if (!live) return undefined;
+  const files = dropStale(before, after, live.files);
+  if (files !== live.files) parts.indexes.forget(after.name);
+  return { ...live, files };
 }
 
 /**
@@ -112,14 +141,18 @@ async function recordChange(
 export async function publishSuite(
   parts: PublishParts,
   name: string,
-  change: Change,
+  given: Change,
 ): Promise<{ number: number }> {
-  const suite = applySettings(await getSuite(parts, name), change);
-  const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const before = await getSuite(parts, name);
+  const suite = applySettings(before, given);
+  const change = await hashAdditions(parts, suite, given);
+  const previous = await keepRendered(parts, before, suite);
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
   const files = await parts.indexes.update(suite, previous, change, contents);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
