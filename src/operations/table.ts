@@ -16,6 +16,7 @@ import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from '
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
+import { importSuite, showImports } from './imports.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { copyPackages, phasePackages, removePackages } from './package-moves.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
@@ -25,6 +26,7 @@ import {
   rollBackSuite,
   showPublication,
 } from './publications.ts';
+import { addSigners, listSigners, removeSigner } from './signers.ts';
 import { showStatus } from './status.ts';
 import { removeSuite, setSuite } from './suite-life.ts';
 import { createSuite, listSuites, publishSuite, showSuite } from './suites.ts';
@@ -51,6 +53,8 @@ export const OPERATIONS = {
   'suite.publish': publishSuite,
   'suite.set': setSuite,
   'suite.remove': removeSuite,
+  'suite.import': importSuite,
+  'import.list': showImports,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,
@@ -61,6 +65,9 @@ export const OPERATIONS = {
   'publication.show': showPublication,
   'publication.diff': diffPublications,
   'publication.rollback': rollBackSuite,
+  'signer.add': addSigners,
+  'signer.list': listSigners,
+  'signer.remove': removeSigner,
   'key.show': showKey,
   'key.export': exportKey,
   'key.rotate': rotateKey,

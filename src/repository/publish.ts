@@ -13,14 +13,21 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
 import { gatherContents } from './contents.ts';
+import { completeHashes, hashAdditions } from './extra-hashes.ts';
+import { dropStale } from './index-definitions.ts';
 import type { Indexes } from './indexes.ts';
-import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
+import {
+  type LivePublication,
+  type LivePublications,
+  type PublishedFile,
+  readPublicationRow,
+} from './live.ts';
 import { mirrorPublication } from './mirror.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
@@ -103,20 +110,44 @@ async function recordChange(
 }
 
 /**
+ * The last publication without what is rendered in another way from now on. The hashes that are
+ * asked for from now on are known of most packages already: setSuite saw to it.
+ */
+async function keepRendered(
+  parts: PublishParts,
+  before: Suite,
+  after: Suite,
+): Promise<LivePublication | undefined> {
+  const { hashes } = after.options;
+  if (hashes.some((name) => !before.options.hashes.includes(name))) {
+    await completeHashes(parts, after.name, hashes);
+  }
+  const live = parts.live.get(after.name);
+  if (!live) return undefined;
+  const files = dropStale(before, after, live.files);
+  if (files !== live.files) parts.indexes.forget(after.name);
+  return { ...live, files };
+}
+
+/**
  * Publish a suite with a change; the caller holds the lock of that suite.
  * @throws RefusalError SUITE_UNKNOWN, SPACE_EXHAUSTED
  */
 export async function publishSuite(
   parts: PublishParts,
   name: string,
-  change: Change,
+  given: Change,
 ): Promise<{ number: number }> {
-  const suite = applySettings(await getSuite(parts, name), change);
-  const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const before = await getSuite(parts, name);
+  const suite = applySettings(before, given);
+  const change = await hashAdditions(parts, suite, given);
+  const previous = await keepRendered(parts, before, suite);
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
   const files = await parts.indexes.update(suite, previous, change, contents);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }

@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { RefusalError, systemCode } from '../errors.ts';
+import { adoptFiles } from './adoption.ts';
 import { createDirectoryLedger, syncDirectory } from './durability.ts';
 import {
   canBeginKey,
@@ -66,6 +67,11 @@ export async function openDirectory(directory: string): Promise<Storage> {
         throw refuseFull(error, key);
       }
     },
+    adopt: async (files) =>
+      adoptFiles(
+        files.map((file) => ({ ...file, ...locate(trees, file.key) })),
+        [...trees.values()],
+      ),
     remove: async (key) => {
       const { target } = locate(trees, key);
       if (await removeObject(target)) await ledger.prune(dirname(target));

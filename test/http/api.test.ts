@@ -3,7 +3,7 @@
  * refused. Who may do what is written here by hand, from the reference; the rest of the document
  * is held against the OpenAPI 3.1 schema.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import supertest, { type Test } from 'supertest';
@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { ROUTES, type RoutedName } from '../../src/http/routes.ts';
 import { OPERATIONS } from '../../src/operations/table.ts';
+import { exportKeyring, generateSigningKey, readSigningKey } from '../../src/signing/key.ts';
 import { createScratch } from '../e2e/command.ts';
 import { listFiles } from '../e2e/site.ts';
 import { buildDeb, buildForm } from './packages.ts';
@@ -38,6 +39,7 @@ const WATCHERS = ['observer', 'admin'] as const;
 const ADMIN = ['admin'] as const;
 
 const { csr } = createKeyAndRequest();
+const signer = { keyring: '', fingerprint: '' };
 const suite = () => ({ suite: 'stable' });
 
 /** Every operation of the API; complete by type. */
@@ -80,6 +82,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'suite.set': { roles: ADMIN, path: suite, body: (role) => ({ description: `set by ${role}` }) },
   'suite.remove': { roles: ADMIN, path: (role) => ({ suite: `made-by-${role}` }) },
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
+  'suite.import': { roles: ADMIN, path: suite, body: () => ({ source: packages }) },
+  'import.list': { roles: WATCHERS },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },
   'publication.diff': {
@@ -104,6 +108,9 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     body: () => ({ packages: [{ package: 'shown', version: '1.0' }] }),
   },
   'publication.rollback': { roles: ADMIN, path: suite, body: () => ({ to: 2, reason: 'a test' }) },
+  'signer.add': { roles: ADMIN, body: () => ({ keyring: signer.keyring }) },
+  'signer.list': { roles: WATCHERS },
+  'signer.remove': { roles: ADMIN, path: () => ({ signer: signer.fingerprint }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
   'key.rotate': { roles: ADMIN, body: () => ({}) },
@@ -147,6 +154,8 @@ const NOT_OF_ONESELF = (Object.keys(ATTEMPTS) as RoutedName[]).filter(
 );
 
 const data = join(createScratch('api'), 'data');
+/** What an import is pointed at. */
+const packages = `${data}-packages`;
 const clients = new Map<Role, IssuedClient>();
 let site: Site;
 
@@ -179,6 +188,11 @@ function attempt(name: RoutedName, role: Role): Test {
 }
 
 beforeAll(async () => {
+  const key = await readSigningKey(await generateSigningKey('Signer', new Date(0)));
+  signer.keyring = exportKeyring([key]).armored;
+  signer.fingerprint = key.getFingerprint();
+  mkdirSync(packages);
+  writeFileSync(join(packages, 'moved.deb'), buildDeb('moved'));
   site = await startSite(data);
   for (const role of ROLES) {
     clients.set(role, await site.issue(`the-${role}`, role));

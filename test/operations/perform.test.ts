@@ -2,6 +2,7 @@
  * perform(): who may ask for what, what is refused before it runs, what is written down. Every
  * operation is here by type: a new one does not compile without a row.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { RefusalError } from '../../src/errors.ts';
@@ -14,6 +15,7 @@ import {
   type OutputOf,
 } from '../../src/operations/table.ts';
 import type { ReceivedFile } from '../../src/repository/ingest.ts';
+import { exportKeyring, generateSigningKey, readSigningKey } from '../../src/signing/key.ts';
 import { createPackage } from '../repository/open.ts';
 import { ACTORS, createCsr, type OpenSite, openSite } from './open.ts';
 
@@ -39,6 +41,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'suite.list': ['uploader', 'observer', 'admin'],
   'suite.show': ['uploader', 'observer', 'admin'],
   'suite.publish': ['admin'],
+  'suite.import': ['admin'],
+  'import.list': ['observer', 'admin'],
   'suite.set': ['admin'],
   'suite.remove': ['admin'],
   'package.add': ['uploader', 'admin'],
@@ -51,6 +55,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'publication.diff': ['uploader', 'observer', 'admin'],
   'publication.rollback': ['admin'],
   'publication.show': ['uploader', 'observer', 'admin'],
+  'signer.add': ['admin'],
+  'signer.list': ['observer', 'admin'],
+  'signer.remove': ['admin'],
   'key.show': ['uploader', 'observer', 'admin'],
   'key.export': ['uploader', 'observer', 'admin'],
   'key.rotate': ['admin'],
@@ -81,7 +88,8 @@ const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
   ...(['suite.set', 'suite.remove', 'package.copy', 'package.phase'] as const),
-  ...(['package.remove', 'publication.rollback'] as const),
+  ...(['package.remove', 'publication.rollback', 'signer.add', 'signer.remove'] as const),
+  'suite.import',
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
   ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
@@ -96,6 +104,9 @@ const askerOf = (name: OperationName): Actor => others.get(name) ?? ACTORS.admin
 
 beforeAll(async () => {
   site = await openSite();
+  const packages = `${site.data}/to-import`;
+  mkdirSync(packages);
+  writeFileSync(`${packages}/moved.deb`, createPackage({ name: 'moved' }));
   file = await site.receive(createPackage({ name: 'hello' }));
   const web = { name: 'web', role: 'host', csr: createCsr() } as const;
   const { pem, serial } = await perform(site.parts, ACTORS.admin, 'certificate.issue', web);
@@ -108,6 +119,9 @@ beforeAll(async () => {
   });
   const passing = { name: 'passing', origin: 'Uni', label: 'Uni' };
   await perform(site.parts, ACTORS.admin, 'suite.create', passing);
+  const signerKey = await readSigningKey(await generateSigningKey('Signer', new Date(0)));
+  const signerKeyring = exportKeyring([signerKey]).armored;
+  const signerFingerprint = signerKey.getFingerprint();
   others.set('host.enrol', {
     ...{ ...ACTORS.host, name: 'fresh', role: 'enrolment' },
     serial: kits.certificates[0]?.serial ?? '',
@@ -134,6 +148,8 @@ beforeAll(async () => {
     'suite.list': {},
     'suite.show': { suite: 'stable' },
     'suite.publish': { suite: 'stable' },
+    'suite.import': { suite: 'stable', source: packages },
+    'import.list': {},
     'suite.set': { suite: 'testing', description: 'what comes next' },
     'suite.remove': { suite: 'passing' },
     'package.add': { files: [file], suite: 'stable' },
@@ -149,6 +165,9 @@ beforeAll(async () => {
     'publication.show': { suite: 'stable', number: 1 },
     'publication.diff': { suite: 'stable', from: 1, to: 2 },
     'publication.rollback': { suite: 'testing', to: 2, reason: 'it was better' },
+    'signer.add': { keyring: signerKeyring },
+    'signer.list': {},
+    'signer.remove': { signer: signerFingerprint },
     'key.show': {},
     'key.export': {},
     'key.rotate': {},
