@@ -15,7 +15,7 @@ import { createStagingFile } from '../storage/staging.ts';
 const WRITE_BUFFER_BYTES = 1_048_576;
 
 /** A body of so many bytes is kept beside its file: it is read several times before it is placed. */
-const MAX_KEPT_BYTES = 65_536;
+const MAX_KEPT_BYTES = 32_768;
 
 /**
  * @param announced how many bytes will come, where that is certain.
