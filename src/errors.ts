@@ -48,6 +48,8 @@ export const REFUSALS = {
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
   UPLOAD_INCOMPLETE: 'Files missing',
   SIGNATURE_REQUIRED: 'Signature required',
+  BACKUP_UNACCEPTABLE: 'Backup not accepted',
+  DIRECTORY_UNSUITABLE: 'Directory not accepted',
   SOURCE_UNACCEPTABLE: 'Repository not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',
