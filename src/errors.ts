@@ -48,6 +48,8 @@ export const REFUSALS = {
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
   UPLOAD_INCOMPLETE: 'Files missing',
   SIGNATURE_REQUIRED: 'Signature required',
+  SIGNER_UNKNOWN: 'No such signer',
+  SIGNER_IN_USE: 'Signer in use',
   BACKUP_UNACCEPTABLE: 'Backup not accepted',
   DIRECTORY_UNSUITABLE: 'Directory not accepted',
   SOURCE_UNACCEPTABLE: 'Repository not accepted',

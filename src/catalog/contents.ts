@@ -15,6 +15,8 @@ export interface PackageContents extends PackedPaths {
 /** Ids that one statement names; SQLite and PostgreSQL take far more. */
 const IDS_AT_ONCE = 500;
 
+const ENTRIES_AT_ONCE = 100;
+
 const slots = (ids: readonly string[], first: number): string =>
   ids.map((_, i) => `$${first + i}`).join(', ');
 
@@ -47,25 +49,27 @@ export async function findContents(
   return found;
 }
 
-/** The lines of these packages stand in the suite's Contents from publication `number` on. */
+/** The lines of these packages stand in the suite's Contents from publication `number` on, in order. */
 export async function enterContents(
   sql: SqlExecutor,
   suite: string,
   number: number,
   entries: readonly { component: string; id: string }[],
 ): Promise<void> {
-  for (const component of new Set(entries.map((entry) => entry.component))) {
-    const ids = entries.filter((entry) => entry.component === component).map(({ id }) => id);
-    for (const some of chunk(ids)) {
-      await sql.run(
-        `UPDATE listing SET contents_in = $1 WHERE suite = $2 AND component = $3
-           AND removed_in IS NULL AND package_id IN (${slots(some, 4)})`,
-        number,
-        suite,
-        component,
-        ...some,
-      );
-    }
+  for (let at = 0; at < entries.length; at += ENTRIES_AT_ONCE) {
+    const values: (string | number)[] = [suite, number];
+    const add = (value: string | number): string => `$${values.push(value)}`;
+    const rows = entries
+      .slice(at, at + ENTRIES_AT_ONCE)
+      .map(({ component, id }, i) => `(${add(component)}, ${add(id)}, ${add(at + i)})`);
+    // Both databases call the columns of VALUES column1, column2, ...
+    await sql.run(
+      `UPDATE listing SET contents_in = $2, contents_ordinal = CAST(entry.column3 AS bigint)
+       FROM (VALUES ${rows.join(', ')}) AS entry
+       WHERE listing.suite = $1 AND listing.removed_in IS NULL
+         AND listing.component = entry.column1 AND listing.package_id = entry.column2`,
+      ...values,
+    );
   }
 }
 
@@ -114,7 +118,7 @@ export function listContentsOf(sql: SqlExecutor, place: ListingPlace): Promise<P
     `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
        AND l.contents_in IS NOT NULL AND p.kind IN (${slots(kinds, 3)}) ${matching}
-     ORDER BY l.contents_in, l.added_in, p.id`,
+     ORDER BY l.contents_in, l.contents_ordinal`,
     suite,
     component,
     ...kinds,

@@ -4,8 +4,10 @@
  */
 
 export const CONTENTS_STATEMENTS: readonly string[] = [
-  // contents_in: the publication from which on they stand there; null while they do not.
+  // contents_in: the publication from which on they stand there, null while they do not;
+  // contents_ordinal: their place among all that this publication added there.
   'alter table listing add column contents_in bigint',
+  'alter table listing add column contents_ordinal bigint not null default 0',
   `create index listing_without_contents on listing (suite)
    where contents_in is null and removed_in is null`,
 
