@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { transactWithNotes } from '../catalog/audit.ts';
 import { enterContents, insertContents } from '../catalog/contents.ts';
 import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
@@ -170,7 +171,7 @@ export async function publishSuite(
     files: JSON.stringify(files),
     created_at: new Date(parts.now()).toISOString(),
   };
-  await parts.catalog.transaction(async (sql) => {
+  await transactWithNotes(parts.catalog, change.notes ?? [], async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
     const entering = contents.map(({ component, row }) => ({ component, id: row.id }));

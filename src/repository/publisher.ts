@@ -113,6 +113,7 @@ function joinChanges(changes: readonly Change[]): Change {
     removals: changes.flatMap((change) => change.removals),
     reason: distinct(changes.map((change) => change.reason)),
     actor: distinct(changes.map((change) => change.actor)),
+    notes: changes.flatMap((change) => change.notes ?? []),
   };
 }
 
