@@ -8,7 +8,7 @@ export const CONTENTS_STATEMENTS: readonly string[] = [
   // contents_ordinal: their place among all that this publication added there.
   'alter table listing add column contents_in bigint',
   'alter table listing add column contents_ordinal bigint not null default 0',
-  `create index listing_without_contents on listing (suite)
+  `create index listing_without_contents on listing (suite, added_in, package_id)
    where contents_in is null and removed_in is null`,
 
   // size: of the paths, uncompressed; 0 where they are too many to be listed.
