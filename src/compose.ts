@@ -26,6 +26,7 @@ import type { Parts } from './operations/operation.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { signSuiteAgain } from './repository/publications.ts';
+import { Mirror } from './repository/mirror.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
@@ -119,14 +120,12 @@ async function openRepository(
 ): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
+  const staging = join(config.data, 'pool', '.staging');
   const parts: PublishParts = {
-    ...shared,
-    catalog,
-    storage,
-    staging: join(config.data, 'pool', '.staging'),
-    signingKeys,
-    indexes: new Indexes(catalog, storage),
+    ...{ ...shared, catalog, storage, staging, signingKeys },
+    indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
+    mirror: new Mirror({ storage, staging, log: shared.log }),
   };
   const publisher = new Publisher(parts);
   return {
@@ -134,6 +133,7 @@ async function openRepository(
     publisher,
     async close() {
       await publisher.settle();
+      await parts.mirror.flush();
       await storage.close();
     },
   };

@@ -18,12 +18,16 @@ export interface PackageRow {
   uploaded_by: string;
 }
 
-/** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
+/**
+ * A package in a suite: from publication `added_in` on, up to before `removed_in`. `ordinal` is its
+ * place among all that this publication added.
+ */
 export interface ListingRow {
   suite: string;
   component: string;
   package_id: string;
   added_in: number;
+  ordinal: number;
   /** Phased-Update-Percentage there; null for everybody at once. */
   phased: number | null;
 }
@@ -67,12 +71,13 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, phased)
-     VALUES ($1, $2, $3, $4, $5)`,
+    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
+    row.ordinal,
     row.phased,
   );
 }
@@ -100,9 +105,9 @@ export async function isListed(
   suite: string,
   component: string,
   packageId: string,
-): Promise<{ added_in: number } | undefined> {
+): Promise<Position | undefined> {
   return sql.get(
-    `SELECT added_in FROM listing
+    `SELECT added_in, ordinal FROM listing
      WHERE suite = $1 AND component = $2 AND package_id = $3 AND removed_in IS NULL`,
     suite,
     component,
@@ -118,21 +123,46 @@ export interface ListingPlace {
   architecture: string | null;
 }
 
-/** The packages of one index in the order they came in. */
-export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
+/** Where a listing stands in the order of a suite: by publication, then by its place within. */
+export interface Position {
+  added_in: number;
+  ordinal: number;
+}
+
+/** Before every listing, and behind every one. */
+export const FIRST_POSITION: Position = { added_in: -1, ordinal: -1 };
+export const LAST_POSITION: Position = { added_in: Number.MAX_SAFE_INTEGER, ordinal: 0 };
+
+export type PlacedPackage = PackageRow & Position & { phased: number | null };
+
+/**
+ * Packages of one index in their order, from behind `after` up to and with `upTo`.
+ * @param publication the one in which they are listed; null for the current state.
+ */
+export function listPackagesOf(
+  sql: SqlExecutor,
+  place: ListingPlace,
+  range: { after: Position; upTo: Position; limit: number; publication: number | null },
+): Promise<PlacedPackage[]> {
   const { suite, component, kinds, architecture } = place;
-  const names = kinds.map((_, i) => `$${i + 3}`).join(', ');
-  const given = architecture === null ? [] : [architecture];
-  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
+  const { after, upTo, limit, publication } = range;
+  const values = [suite, component, after.added_in, after.ordinal, upTo.added_in, upTo.ordinal];
+  const add = (value: string | number): string => `$${values.push(value)}`;
+  const conditions = [
+    publication === null
+      ? 'l.removed_in IS NULL'
+      : `l.added_in <= ${add(publication)} AND (l.removed_in IS NULL OR l.removed_in > ${add(publication)})`,
+    `p.kind IN (${kinds.map(add).join(', ')})`,
+    ...(architecture === null ? [] : [`p.architecture IN (${add(architecture)}, 'all')`]),
+  ];
   return sql.all(
-    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND p.kind IN (${names}) ${matching}
-     ORDER BY l.added_in, p.id`,
-    suite,
-    component,
-    ...kinds,
-    ...given,
+    `SELECT p.*, l.added_in, l.ordinal, l.phased
+     FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.component = $2
+       AND (l.added_in, l.ordinal) > ($3, $4) AND (l.added_in, l.ordinal) <= ($5, $6)
+       AND ${conditions.join(' AND ')}
+     ORDER BY l.added_in, l.ordinal LIMIT ${add(limit)}`,
+    ...values,
   );
 }
 

@@ -10,6 +10,8 @@ import type { Suite } from './suites.ts';
 export interface Entry {
   component: string;
   row: PackageRow;
+  /** The share of hosts that take it, in per cent; null or undefined for all. */
+  phased?: number | null;
 }
 
 export interface IndexDefinition {
@@ -24,6 +26,8 @@ export interface IndexDefinition {
    * who has them in sources.list would be told of an error otherwise. Null for what is always there.
    */
   family: string | null;
+  /** What stands behind each entry: a stanza ends in a blank line, wherever it stands. */
+  separator: '' | '\n';
   /** What stands in the index for a package, a newline at its end; undefined for nothing. */
   render: (entry: Entry) => Uint8Array | undefined;
 }
@@ -38,7 +42,7 @@ function familyOf(component: string, kind: string): string | null {
 }
 
 function defineComponent({ architectures }: Suite, component: string): IndexDefinition[] {
-  const shared = { component, render: renderPackage };
+  const shared = { component, render: renderPackage, separator: '\n' } as const;
   return [
     ...architectures.map((architecture) => ({
       ...{ ...shared, path: indexPath(component, architecture), architecture },
