@@ -12,6 +12,7 @@ import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
+import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 
 const TICK_MS = 1000;
@@ -21,6 +22,8 @@ const CERTIFICATE_CHECK_MS = 3_600_000;
 const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
+/** Lines that no publication takes along are in Contents after this. */
+const CONTENTS_MS = 60_000;
 
 /**
  * A server certificate that is missing, lacks a name or nears its end is made anew; one that the
@@ -83,6 +86,8 @@ export interface Chore {
   /** When it is due next, in milliseconds since the epoch. */
   due: () => number;
   run: () => Promise<unknown>;
+  /** Ends what `run` left at work in the background. */
+  end?: () => Promise<void>;
   retryAt?: number;
 }
 
@@ -90,6 +95,8 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let contentsAt = now();
+  const backlog = new ContentsBacklog(repository);
   let reservedAt = -Infinity;
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
@@ -133,6 +140,15 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
         checkedAt = at;
       },
     },
+    {
+      name: 'contents',
+      due: () => contentsAt + CONTENTS_MS,
+      run: async () => {
+        contentsAt = now();
+        backlog.start();
+      },
+      end: () => backlog.end(),
+    },
   ];
 }
 
@@ -169,5 +185,6 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
   return async () => {
     clearInterval(timer);
     await running;
+    for (const chore of chores) await chore.end?.();
   };
 }

@@ -11,6 +11,7 @@ import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
 import { SEGMENT_STEPS } from './migrations/0007-segments.ts';
 import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
+import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -26,6 +27,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   FORMAT_STATEMENTS,
   SEGMENT_STEPS,
   LIFE_STATEMENTS,
+  CONTENTS_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

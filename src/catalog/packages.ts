@@ -1,7 +1,10 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** `stanza` is the rendered Packages paragraph; `filename` its key in the pool. */
+/**
+ * `stanza` is the rendered Packages paragraph; `filename` its key in the pool; `hashes` JSON of those
+ * besides SHA256 that were computed, by their names in a stanza.
+ */
 export interface PackageRow {
   id: string;
   name: string;
@@ -16,6 +19,7 @@ export interface PackageRow {
   sha256: string;
   uploaded_at: string;
   uploaded_by: string;
+  hashes: string;
 }
 
 /**
@@ -32,7 +36,10 @@ export interface ListingRow {
   phased: number | null;
 }
 
-export type ListedPackage = Omit<PackageRow, 'stanza'> & { suite: string; listed_in: string };
+export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
+  suite: string;
+  listed_in: string;
+};
 
 export function findPackage(
   sql: SqlExecutor,
@@ -51,8 +58,8 @@ export function findPackage(
 export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
   await sql.run(
     `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,
-       filename, size, sha256, uploaded_at, uploaded_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       filename, size, sha256, uploaded_at, uploaded_by, hashes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     row.id,
     row.name,
     row.version,
@@ -66,6 +73,7 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
     row.sha256,
     row.uploaded_at,
     row.uploaded_by,
+    row.hashes,
   );
 }
 
@@ -105,9 +113,9 @@ export async function isListed(
   suite: string,
   component: string,
   packageId: string,
-): Promise<Position | undefined> {
+): Promise<{ added_in: number } | undefined> {
   return sql.get(
-    `SELECT added_in, ordinal FROM listing
+    `SELECT added_in FROM listing
      WHERE suite = $1 AND component = $2 AND package_id = $3 AND removed_in IS NULL`,
     suite,
     component,
@@ -123,46 +131,73 @@ export interface ListingPlace {
   architecture: string | null;
 }
 
-/** Where a listing stands in the order of a suite: by publication, then by its place within. */
+/** Where an entry stands in the order of an index: by publication, then by its place within. */
 export interface Position {
-  added_in: number;
+  publication: number;
   ordinal: number;
 }
 
-/** Before every listing, and behind every one. */
-export const FIRST_POSITION: Position = { added_in: -1, ordinal: -1 };
-export const LAST_POSITION: Position = { added_in: Number.MAX_SAFE_INTEGER, ordinal: 0 };
+/** Before every entry, and behind every one. */
+export const FIRST_POSITION: Position = { publication: -1, ordinal: -1 };
+export const LAST_POSITION: Position = { publication: Number.MAX_SAFE_INTEGER, ordinal: 0 };
+
+/** Since when a package stands in an index: since it is listed, or since its lines are known. */
+export type ListingOrder = 'listing' | 'contents';
+
+const ORDER_COLUMNS: Readonly<Record<ListingOrder, [string, string]>> = {
+  listing: ['l.added_in', 'l.ordinal'],
+  contents: ['l.contents_in', 'l.contents_ordinal'],
+};
 
 export type PlacedPackage = PackageRow & Position & { phased: number | null };
 
 /**
- * Packages of one index in their order, from behind `after` up to and with `upTo`.
- * @param publication the one in which they are listed; null for the current state.
+ * Packages of one index in its order, from behind `after` up to and with `upTo`.
+ * @param publication the one in which they stand there; null for the current state.
  */
 export function listPackagesOf(
   sql: SqlExecutor,
   place: ListingPlace,
+  order: ListingOrder,
   range: { after: Position; upTo: Position; limit: number; publication: number | null },
 ): Promise<PlacedPackage[]> {
   const { suite, component, kinds, architecture } = place;
   const { after, upTo, limit, publication } = range;
-  const values = [suite, component, after.added_in, after.ordinal, upTo.added_in, upTo.ordinal];
+  const values: (string | number)[] = [suite, component, after.publication, after.ordinal];
+  values.push(upTo.publication, upTo.ordinal);
   const add = (value: string | number): string => `$${values.push(value)}`;
-  const conditions = [
-    publication === null
-      ? 'l.removed_in IS NULL'
-      : `l.added_in <= ${add(publication)} AND (l.removed_in IS NULL OR l.removed_in > ${add(publication)})`,
-    `p.kind IN (${kinds.map(add).join(', ')})`,
-    ...(architecture === null ? [] : [`p.architecture IN (${add(architecture)}, 'all')`]),
-  ];
+  const [entered, ordinal] = ORDER_COLUMNS[order];
+  const conditions = [`p.kind IN (${kinds.map(add).join(', ')})`];
+  if (architecture !== null) conditions.push(`p.architecture IN (${add(architecture)}, 'all')`);
+  if (publication === null) conditions.push('l.removed_in IS NULL');
+  else {
+    const number = add(publication);
+    conditions.push(`${entered} <= ${number}`);
+    conditions.push(`(l.removed_in IS NULL OR l.removed_in > ${number})`);
+  }
   return sql.all(
-    `SELECT p.*, l.added_in, l.ordinal, l.phased
+    `SELECT p.*, ${entered} AS publication, ${ordinal} AS ordinal, l.phased
      FROM listing l JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.component = $2
-       AND (l.added_in, l.ordinal) > ($3, $4) AND (l.added_in, l.ordinal) <= ($5, $6)
+       AND (${entered}, ${ordinal}) > ($3, $4) AND (${entered}, ${ordinal}) <= ($5, $6)
        AND ${conditions.join(' AND ')}
-     ORDER BY l.added_in, l.ordinal LIMIT ${add(limit)}`,
+     ORDER BY ${entered}, ${ordinal} LIMIT ${add(limit)}`,
     ...values,
+  );
+}
+
+/** Where a package stands now; undefined where it does not. */
+export function findPosition(
+  sql: SqlExecutor,
+  listing: { suite: string; component: string; packageId: string },
+  order: ListingOrder,
+): Promise<Position | undefined> {
+  const [entered, ordinal] = ORDER_COLUMNS[order];
+  return sql.get(
+    `SELECT ${entered} AS publication, ${ordinal} AS ordinal FROM listing l
+     WHERE l.suite = $1 AND l.component = $2 AND l.package_id = $3 AND l.removed_in IS NULL
+       AND ${entered} IS NOT NULL`,
+    ...[listing.suite, listing.component, listing.packageId],
   );
 }
 

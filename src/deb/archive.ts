@@ -165,6 +165,8 @@ export async function readPackage(source: ByteSource): Promise<PackageArchive> {
 /**
  * Reads data.tar to its end, so that what dpkg would stumble over is known before a host does.
  * @param limits outputBytes: the most that data.tar may unpack to.
+ * @param onPath told of every member that is no directory, by its name as written, one character
+ *   a byte.
  * @returns the number of members that are no directories, and the bytes of their contents
  * @throws RefusalError PACKAGE_MALFORMED damaged, cut off, or a path that leaves the root
  * @throws RefusalError PACKAGE_UNACCEPTABLE past the limit, or what is not supported
@@ -173,13 +175,17 @@ export async function verifyData(
   source: ByteSource,
   archive: PackageArchive,
   limits: { outputBytes: number },
+  onPath: (name: string) => void = () => undefined,
 ): Promise<{ files: number; bytes: number }> {
   let files = 0;
   let bytes = 0;
   try {
     for await (const member of openTar(source, archive.data, limits.outputBytes)) {
       checkPath(member);
-      if (member.type !== 'directory') files += 1;
+      if (member.type !== 'directory') {
+        files += 1;
+        onPath(member.name);
+      }
       bytes += member.size;
     }
   } catch (error) {

@@ -7,6 +7,8 @@
  *     dists/<suite>/<component>/binary-<architecture>/Packages, Packages.gz
  *     dists/<suite>/<component>/debian-installer/binary-<architecture>/Packages, Packages.gz
  *     dists/<suite>/<component>/source/Sources, Sources.gz
+ *     dists/<suite>/<component>/Contents-<architecture>, Contents-udeb-<architecture>, and .gz
+ *     dists/<suite>/<component>/i18n/Translation-en, Translation-en.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
  *     dists/<suite>/.segments/<hex>    what indexes are made of; no URL reaches a name with a dot
  *
@@ -156,4 +158,27 @@ export function installerIndexPath(component: string, architecture: string): str
 export function sourceIndexPath(component: string): string {
   checkComponentName(component);
   return `${component}/source/Sources`;
+}
+
+/**
+ * Which package each file of an architecture comes from, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function contentsPath(
+  component: string,
+  architecture: string,
+  kind: 'deb' | 'udeb',
+): string {
+  checkComponentName(component);
+  checkArchitectureName(architecture);
+  return `${component}/Contents-${kind === 'udeb' ? 'udeb-' : ''}${architecture}`;
+}
+
+/**
+ * The long descriptions, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function translationPath(component: string): string {
+  checkComponentName(component);
+  return `${component}/i18n/Translation-en`;
 }

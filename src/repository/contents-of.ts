@@ -1,19 +1,20 @@
 /**
  * What stands in an index, from the catalog alone. Of publication N these are the listings with
- * `added_in` <= N and `removed_in` null or > N, in the order of `added_in`, then `ordinal`; the raw
- * index is each one's rendering and the separator behind it, and nothing else. (Publications made
- * before migration 7 had their separators between the stanzas only.) Floor 3.
+ * `added_in` <= N and `removed_in` null or > N, in the order of `added_in`, then `ordinal`; of
+ * Contents the same by `contents_in` and `contents_ordinal`. The raw index is each one's rendering
+ * with the separator behind it, and nothing else. (Publications made before migration 7 had
+ * separators between the stanzas only.) Floor 3.
  */
 import {
   FIRST_POSITION,
-  isListed,
+  findPosition,
   LAST_POSITION,
   listPackagesOf,
-  type PlacedPackage,
   type Position,
 } from '../catalog/packages.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import type { Change, Removal } from './change.ts';
+import { loadLines } from './contents.ts';
 import { belongsTo, type Entry, type IndexDefinition } from './index-definitions.ts';
 import type { Unit } from './segments.ts';
 
@@ -31,8 +32,8 @@ export interface EntryRange {
   publication: number | null;
 }
 
-/** Rows of some kilobytes each. */
-const PAGE_ROWS = 1000;
+/** Rows of some kilobytes each, or with lines of up to some megabytes. */
+const PAGE_ROWS = { listing: 1000, contents: 100 } as const;
 
 /** The entries of an index in their order, some at a time. */
 export async function* listEntries(
@@ -41,28 +42,35 @@ export async function* listEntries(
   definition: IndexDefinition,
   { after = FIRST_POSITION, upTo = LAST_POSITION, publication }: EntryRange,
 ): AsyncGenerator<PlacedEntry[]> {
-  const { component, kinds, architecture } = definition;
+  const { component, kinds, architecture, since } = definition;
   const place = { suite, component, kinds, architecture };
+  const limit = PAGE_ROWS[since];
   for (let from = after; ; ) {
-    const range = { after: from, upTo, limit: PAGE_ROWS, publication };
-    const rows: PlacedPackage[] = await listPackagesOf(sql, place, range);
+    const range = { after: from, upTo, limit, publication };
+    const rows = await listPackagesOf(sql, place, since, range);
     const last = rows.at(-1);
     if (!last) return;
-    yield rows.map((row) => ({ component, row, phased: row.phased, position: placeOf(row) }));
-    if (rows.length < PAGE_ROWS) return;
+    const entries = rows.map(
+      (row): PlacedEntry => ({ component, row, phased: row.phased, position: placeOf(row) }),
+    );
+    yield since === 'contents' ? await addLines(sql, entries) : entries;
+    if (rows.length < limit) return;
     from = placeOf(last);
   }
 }
 
-const placeOf = ({ added_in, ordinal }: Position): Position => ({ added_in, ordinal });
+const placeOf = ({ publication, ordinal }: Position): Position => ({ publication, ordinal });
+
+async function addLines(sql: SqlExecutor, entries: PlacedEntry[]): Promise<PlacedEntry[]> {
+  const loaded = await loadLines(sql, entries);
+  const lines = new Map(loaded.map((entry) => [entry.row.id, entry.lines]));
+  return entries.map((entry) => ({ ...entry, lines: lines.get(entry.row.id) ?? NOTHING }));
+}
 
 const NOTHING = Buffer.alloc(0);
 
 /** The bytes of entries; none where one does not show in this index. */
-export function renderUnits(
-  definition: IndexDefinition,
-  entries: readonly PlacedEntry[],
-): Unit[] {
+export function renderUnits(definition: IndexDefinition, entries: readonly PlacedEntry[]): Unit[] {
   const separator = Buffer.from(definition.separator);
   return entries.map((entry) => {
     const bytes = definition.render(entry);
@@ -85,14 +93,19 @@ export async function* readContentsOf(
   }
 }
 
-/** What a change brings into an index, in publication `number`. */
+/**
+ * What a change brings into an index, in publication `number`.
+ * @param contents the entries whose lines become known with it.
+ */
 export function listAdded(
   definition: IndexDefinition,
   change: Pick<Change, 'additions'>,
+  contents: readonly Entry[],
   number: number,
 ): PlacedEntry[] {
-  return change.additions
-    .map((addition, ordinal) => ({ ...addition, position: { added_in: number, ordinal } }))
+  const entering: readonly Entry[] = definition.since === 'contents' ? contents : change.additions;
+  return entering
+    .map((entry, ordinal) => ({ ...entry, position: { publication: number, ordinal } }))
     .filter((entry) => belongsTo(definition, entry));
 }
 
@@ -105,8 +118,9 @@ export async function findRemoved(
 ): Promise<Position[]> {
   const positions: Position[] = [];
   for (const { component, row } of removals.filter((one) => belongsTo(definition, one))) {
-    const listing = await isListed(sql, suite, component, row.id);
-    if (listing) positions.push(placeOf(listing));
+    const listing = { suite, component, packageId: row.id };
+    const position = await findPosition(sql, listing, definition.since);
+    if (position) positions.push(placeOf(position));
   }
   return positions;
 }

@@ -152,13 +152,15 @@ async function hashSegments(
   return before;
 }
 
+/** `old`: the number of the whole segment that it is. */
+interface RawLoad {
+  old: number | undefined;
+  load: () => Promise<Buffer>;
+}
+
 /** The raw bytes that follow the first change, one load for each piece; and where they end. */
-function listRawLoads(
-  { store }: IndexTools,
-  form: Form,
-  draft: Draft,
-): { old: number | undefined; load: () => Promise<Buffer> }[] {
-  return draft.parts.flatMap((part) => {
+function listRawLoads({ store }: IndexTools, form: Form, draft: Draft): RawLoad[] {
+  return draft.parts.flatMap((part): RawLoad[] => {
     if (part.kind === 'segment') {
       return [{ old: part.index, load: () => store.readRaw(part.segment, form) }];
     }
@@ -222,4 +224,3 @@ export async function editIndex(
   }
   return { rawBefore, layers };
 }
-

@@ -4,6 +4,7 @@
  * Floor 3.
  */
 import { insertSegment } from '../catalog/index-files.ts';
+import type { Position } from '../catalog/packages.ts';
 import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
 import { systemCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -11,7 +12,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Change } from './change.ts';
 import { findRemoved, listAdded, listEntries, renderUnits } from './contents-of.ts';
 import { type Form, GZIP_FORM } from './form.ts';
-import { belongsTo, chooseIndexes, type IndexDefinition } from './index-definitions.ts';
+import { belongsTo, chooseIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
 import { editIndex, type IndexEdit, IndexMismatch } from './index-edit.ts';
 import { loadSegments } from './load-segments.ts';
 import type { PublishedFile } from './published-files.ts';
@@ -85,12 +86,14 @@ export class Indexes {
   /**
    * Store the indexes that the next publication of a suite needs and name all of its files. They
    * become resident with `settle`; after a failure `forget` drops them.
+   * @param contents the entries whose lines enter Contents with the change.
    */
   async update(
     suite: Suite,
     next: NextPublication,
     previous: Previous | undefined,
     change: Change,
+    contents: readonly Entry[] = [],
   ): Promise<IndexUpdate> {
     const made: PublishedFile[] = [];
     const segments: { path: string; segment: Segment }[] = [];
@@ -99,8 +102,15 @@ export class Indexes {
       chooseIndexes(suite, previous, change).map(async (definition) => {
         const wanted = { definition, forms: listForms(suite), extra: suite.options.hashes };
         const kept = findFiles(wanted, previous);
-        if (kept && !isTouched(definition, change)) return kept;
-        const index = await this.#advance(suite, next, wanted, previous, change);
+        const added = listAdded(definition, change, contents, next.number);
+        const removals = change.removals.filter((removal) => belongsTo(definition, removal));
+        if (kept && added.length === 0 && removals.length === 0) return kept;
+        const edit: IndexEdit = {
+          removed: await findRemoved(this.#catalog, suite.name, definition, removals),
+          added: renderUnits(definition, added),
+          reread: (after, upTo) => this.#reread(suite, definition, after, upTo),
+        };
+        const index = await this.#advance(suite, wanted, previous, edit);
         this.#next.get(suite.name)?.set(definition.path, index);
         const fresh = describeFiles(wanted, index, next.date);
         made.push(...fresh);
@@ -151,17 +161,10 @@ export class Indexes {
 
   async #advance(
     suite: Suite,
-    next: NextPublication,
     wanted: Wanted,
     previous: Previous | undefined,
-    change: Change,
+    edit: IndexEdit,
   ): Promise<ResidentIndex> {
-    const { definition } = wanted;
-    const edit: IndexEdit = {
-      removed: await findRemoved(this.#catalog, suite.name, definition, change.removals),
-      added: renderUnits(definition, listAdded(definition, change, next.number)),
-      reread: (after, upTo) => this.#reread(suite, definition, { after, upTo, publication: null }),
-    };
     const base = await this.#find(suite, wanted, previous);
     const tools = this.#toolsOf(suite);
     if (base) {
@@ -169,7 +172,7 @@ export class Indexes {
         return await editIndex(tools, base, edit);
       } catch (error) {
         if (!isDamage(error)) throw error;
-        const { path } = definition;
+        const { path } = wanted.definition;
         this.#log.warn({ event: 'index.rebuilt', suite: suite.name, path, why: String(error) });
       }
     }
@@ -183,9 +186,11 @@ export class Indexes {
   async #reread(
     suite: Suite,
     definition: IndexDefinition,
-    range: Parameters<typeof listEntries>[3],
+    after: Position,
+    upTo: Position,
   ): Promise<Unit[]> {
     const units: Unit[] = [];
+    const range = { after, upTo, publication: null };
     for await (const entries of listEntries(this.#catalog, suite.name, definition, range)) {
       units.push(...renderUnits(definition, entries));
     }
@@ -330,8 +335,4 @@ async function recordSegments(
     const { key, raw, size, members } = segment;
     await insertSegment(sql, { key, path, raw_size: raw, size, members: spellMembers(members) });
   }
-}
-
-function isTouched(definition: IndexDefinition, change: Change): boolean {
-  return [...change.additions, ...change.removals].some((entry) => belongsTo(definition, entry));
 }

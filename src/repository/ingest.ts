@@ -3,13 +3,16 @@
  * checked, placed in the pool, published. The answer comes when apt can install it. Floor 3.
  */
 import { randomUUID } from 'node:crypto';
+import type { PackedPaths } from '../catalog/contents.ts';
 import { findPackage, isListed, type PackageRow } from '../catalog/packages.ts';
 import { readPackage, verifyData } from '../deb/archive.ts';
+import { PathList } from '../deb/contents.ts';
 import { type Control, parseControl, renderStanza } from '../deb/control.ts';
 import { poolKey } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
+import { packPaths } from './contents.ts';
 import { lockPackages, spellPackage } from './pool-lock.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
@@ -74,15 +77,24 @@ function checkAllowed({ actor, packages }: IngestRequest, name: string): void {
   );
 }
 
+/** A file that was read to its end, and what it says. */
+interface Proven {
+  control: Control;
+  contents: PackedPaths;
+  file: ReceivedFile;
+}
+
 /** Reads and proves the archive, judged by the name inside it; nothing is placed yet. */
-async function inspect(file: ReceivedFile, request: IngestRequest): Promise<Control> {
+async function inspect(file: ReceivedFile, request: IngestRequest): Promise<Proven> {
   const source = await openFileSource(file.path);
   try {
     const archive = await readPackage(source);
     const control = parseControl(archive.control);
     checkAllowed(request, control.name);
-    await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
-    return control;
+    const paths = new PathList();
+    const limits = { outputBytes: MAX_DATA_BYTES };
+    await verifyData(source, archive, limits, (path) => paths.add(path));
+    return { control, contents: await packPaths(paths), file };
   } finally {
     await source.close();
   }
@@ -111,6 +123,7 @@ function checkKind(control: Control): void {
 interface Candidate {
   file: ReceivedFile;
   row: PackageRow;
+  contents: PackedPaths;
   isNew: boolean;
   /** The publication that lists it since before this request; undefined where none does. */
   listedIn: number | undefined;
@@ -130,7 +143,7 @@ function createRow(
   return {
     ...{ id: randomUUID(), name, version, architecture, kind, source, component },
     stanza: renderStanza(control, { filename, size, sha256 }),
-    ...{ filename, size, sha256, uploaded_at: upload.at, uploaded_by: upload.by },
+    ...{ filename, size, sha256, uploaded_at: upload.at, uploaded_by: upload.by, hashes: '{}' },
   };
 }
 
@@ -139,19 +152,19 @@ async function matchCatalog(
   parts: IngestParts,
   request: IngestRequest,
   place: { suite: string; component: string },
-  proven: { control: Control; file: ReceivedFile },
+  proven: Proven,
 ): Promise<Candidate> {
-  const { control, file } = proven;
+  const { control, contents, file } = proven;
   const { name, version, architecture } = control;
   const known = await findPackage(parts.catalog, name, version, architecture);
   if (!known) {
     const at = new Date(parts.now()).toISOString();
     const row = createRow(control, file, place.component, { at, by: request.actor });
-    return { file, row, isNew: true, listedIn: undefined };
+    return { file, row, contents, isNew: true, listedIn: undefined };
   }
   refuseOtherBytes(control, known.sha256, file.sha256);
   const listing = await isListed(parts.catalog, place.suite, place.component, known.id);
-  return { file, row: known, isNew: false, listedIn: listing?.added_in };
+  return { file, row: known, contents, isNew: false, listedIn: listing?.added_in };
 }
 
 function refuseOtherBytes(control: Control, known: string, sent: string): void {
@@ -178,7 +191,12 @@ async function placeAll(
       await parts.storage.write(row.filename, file);
     }
     const publication = await parts.publisher.submit(place.suite, {
-      additions: candidates.map(({ row, isNew }) => ({ component, row, isNew })),
+      additions: candidates.map(({ row, contents, isNew }) => ({
+        component,
+        row,
+        contents,
+        isNew,
+      })),
       removals: [],
       reason: `add ${candidates.map(({ row }) => `${row.name} ${row.version} ${row.architecture}`).join(', ')}`,
       actor: request.actor,
@@ -209,14 +227,15 @@ export async function ingestPackages(
   const suite = await getSuite(parts, request.suite);
   const component = chooseComponent(suite, request.component);
   const place = { suite: suite.name, component };
-  const proven = new Map<string, { control: Control; file: ReceivedFile }>();
+  const proven = new Map<string, Proven>();
   for (const file of request.files) {
-    const control = await inspect(file, request);
+    const one = await inspect(file, request);
+    const { control } = one;
     checkArchitecture(control, suite);
     checkKind(control);
     const twin = proven.get(spellPackage(control));
     if (twin) refuseOtherBytes(control, twin.file.sha256, file.sha256);
-    proven.set(spellPackage(control), { control, file });
+    proven.set(spellPackage(control), one);
   }
   return lockPackages(parts.catalog, [...proven.keys()], async () => {
     const candidates: Candidate[] = [];

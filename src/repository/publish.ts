@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { enterContents, insertContents } from '../catalog/contents.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -16,6 +17,7 @@ import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
+import { gatherContents } from './contents.ts';
 import type { Indexes } from './indexes.ts';
 import { describeLive, type LivePublications } from './live.ts';
 import type { Mirror } from './mirror.ts';
@@ -94,12 +96,14 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const [ordinal, { row, component, isNew, phased = null }] of change.additions.entries()) {
+  for (const [ordinal, addition] of change.additions.entries()) {
     // Whoever is served meanwhile does not wait for ten thousand rows.
     if (ordinal % ROWS_A_TURN === ROWS_A_TURN - 1) await nextTurn();
+    const { row, component, isNew, phased = null, contents } = addition;
     if (isNew) await insertPackage(sql, row);
-    const place = { added_in: number, ordinal, phased };
-    await insertListing(sql, { suite, component, package_id: row.id, ...place });
+    if (contents) await insertContents(sql, { package_id: row.id, ...contents });
+    const place = { suite, component, package_id: row.id, added_in: number, ordinal };
+    await insertListing(sql, { ...place, phased });
   }
 }
 
@@ -115,12 +119,13 @@ export async function publishSuite(
   const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
   const number = suite.publication + 1;
+  const contents = await gatherContents(parts.catalog, suite, change);
   const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
   const { files, made, record } = await parts.indexes.update(
-    ...([suite, { number, date }, previous, change] as const),
+    ...([suite, { number, date }, previous, change, contents] as const),
   );
   const signed = await sign(parts, suite, date, files);
   const row: PublicationRow = {
@@ -141,6 +146,10 @@ export async function publishSuite(
     await recordChange(sql, name, number, change);
     await record(sql);
     await recordFiles(sql, name, files, made);
+    await enterContents(
+      ...([sql, name, number] as const),
+      contents.map(({ component, row }) => ({ component, id: row.id })),
+    );
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });

@@ -35,12 +35,22 @@ type SpelledFile = Omit<PublishedFile, 'parts' | 'source'>;
 /** The name of a hash as it stands in the path of a file that is fetched by it. */
 export type ByHashName = 'SHA256' | 'SHA512' | 'MD5Sum';
 
+/** What stands in such a path: `directory` ends in a slash or is empty, `hex` in lower case. */
+export interface HashName {
+  suite: string;
+  directory: string;
+  algorithm: ByHashName;
+  hex: string;
+}
+
 export function spellFiles(files: readonly PublishedFile[]): string {
   return JSON.stringify(
-    files.map(({ path, size, sha256, hashes, modified }): SpelledFile => ({
-      ...{ path, size, sha256, modified },
-      ...(hashes ? { hashes } : {}),
-    })),
+    files.map(
+      ({ path, size, sha256, hashes, modified }): SpelledFile => ({
+        ...{ path, size, sha256, modified },
+        ...(hashes ? { hashes } : {}),
+      }),
+    ),
   );
 }
 
@@ -76,13 +86,10 @@ export async function loadFiles(
   return files;
 }
 
-/** A file of any publication that is kept, by a hash and the directory that it is asked for in. */
+/** A file of any publication that is kept. */
 export async function findFileByHash(
   sql: SqlExecutor,
-  suite: string,
-  directory: string,
-  algorithm: ByHashName,
-  hex: string,
+  { suite, directory, algorithm, hex }: HashName,
 ): Promise<PublishedFile | undefined> {
   const name = algorithm === 'MD5Sum' ? 'MD5sum' : algorithm;
   for (const row of await findIndexFilesByHash(sql, suite, name, hex)) {

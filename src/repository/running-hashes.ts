@@ -33,10 +33,7 @@ export class RunningHashes {
   /** Of no bytes yet. @param extra besides SHA256. */
   static create(extra: readonly ExtraHash[]): RunningHashes {
     const names: HashName[] = ['SHA256', ...extra];
-    return new RunningHashes(
-      new Map(names.map((name) => [name, createHash(ALGORITHMS[name])])),
-      0,
-    );
+    return new RunningHashes(new Map(names.map((name) => [name, createHash(ALGORITHMS[name])])), 0);
   }
 
   /** Bytes so far. */

@@ -53,14 +53,14 @@ export interface Unit {
 }
 
 export function comparePositions(a: Position, b: Position): number {
-  return a.added_in - b.added_in || a.ordinal - b.ordinal;
+  return a.publication - b.publication || a.ordinal - b.ordinal;
 }
 
-/** The members of a segment as JSON text: [raw, size, added_in, ordinal, unpadded?] each. */
+/** The members of a segment as JSON text: [raw, size, publication, ordinal, unpadded?] each. */
 export function spellMembers(members: readonly Member[]): string {
   return JSON.stringify(
     members.map(({ raw, size, last, unpadded }) => [
-      ...[raw, size, last.added_in, last.ordinal],
+      ...[raw, size, last.publication, last.ordinal],
       ...(unpadded === undefined ? [] : [unpadded]),
     ]),
   );
@@ -68,8 +68,8 @@ export function spellMembers(members: readonly Member[]): string {
 
 export function readMembers(json: string): Member[] {
   const rows = JSON.parse(json) as [number, number, number, number, number?][];
-  return rows.map(([raw, size, added_in, ordinal, unpadded]) => ({
-    ...{ raw, size, last: { added_in, ordinal } },
+  return rows.map(([raw, size, publication, ordinal, unpadded]) => ({
+    ...{ raw, size, last: { publication, ordinal } },
     ...(unpadded === undefined ? {} : { unpadded }),
   }));
 }
