@@ -12,12 +12,14 @@ import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
+import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
+const FIRST_SWEEP_MS = 3_600_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
@@ -98,6 +100,9 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
   let contentsAt = now();
   const backlog = new ContentsBacklog(repository);
   let reservedAt = -Infinity;
+  const sweepEvery = parts.config.values['sweep.every'];
+  // A server that is started every day sweeps too.
+  let sweepDue = now() + Math.min(sweepEvery ?? 0, FIRST_SWEEP_MS);
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
@@ -121,6 +126,14 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
           if (!isDueForSigning(live, now())) continue;
           await signSuiteAgain(repository, live.suite, 'timer', 'sign again before Valid-Until');
         }
+      },
+    },
+    {
+      name: 'sweep',
+      due: () => (sweepEvery === null ? Infinity : sweepDue),
+      run: async () => {
+        await sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false });
+        sweepDue = now() + (sweepEvery ?? 0);
       },
     },
     {

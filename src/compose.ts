@@ -30,6 +30,7 @@ import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
+import type { SweepParts } from './repository/sweep-parts.ts';
 import { isHostName } from './settings.ts';
 import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
@@ -117,7 +118,7 @@ async function openRepository(
   catalog: Catalog,
   signingKeys: SigningKey[],
   shared: { now: () => number; log: Logger },
-): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
+): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
   const staging = join(config.data, 'pool', '.staging');
@@ -131,6 +132,8 @@ async function openRepository(
   return {
     ...parts,
     publisher,
+    // Of the disk's clock, which is this machine's, whatever `now` says.
+    openedAt: Date.now(),
     async close() {
       await publisher.settle();
       await parts.mirror.flush();

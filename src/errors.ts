@@ -23,6 +23,7 @@ export const REFUSALS = {
   COMPONENT_UNKNOWN: 'No such component',
   PACKAGE_UNKNOWN: 'No such package',
   PUBLICATION_UNKNOWN: 'No such publication',
+  CONTENTS_GONE: 'Contents gone',
   CERTIFICATE_UNKNOWN: 'No such certificate',
   HOST_UNKNOWN: 'No such host',
   GROUP_UNKNOWN: 'No such group',

@@ -32,6 +32,7 @@ const FLOORS: Record<string, number> = {
   'settings.ts': 1,
   'command.ts': 1,
   'xz-program.ts': 2,
+  'notation.ts': 0,
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,

@@ -76,6 +76,26 @@ export function findIndexFile(
   );
 }
 
+/** What nothing refers to any more; its bytes are the caller's to remove. */
+export async function deleteIndexFile(
+  sql: SqlExecutor,
+  suite: string,
+  { path, sha256 }: { path: string; sha256: string },
+): Promise<void> {
+  await sql.run(
+    'DELETE FROM index_file_hash WHERE suite = $1 AND path = $2 AND sha256 = $3',
+    ...[suite, path, sha256],
+  );
+  await sql.run(
+    'DELETE FROM index_file WHERE suite = $1 AND path = $2 AND sha256 = $3',
+    ...[suite, path, sha256],
+  );
+}
+
+export async function deleteSegment(sql: SqlExecutor, key: string): Promise<void> {
+  await sql.run('DELETE FROM segment WHERE key = $1', key);
+}
+
 /** Every file of a suite with this hash, of whatever publication; `algorithm` as in Release. */
 export function findIndexFilesByHash(
   sql: SqlExecutor,

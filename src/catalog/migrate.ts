@@ -12,6 +12,7 @@ import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
 import { SEGMENT_STEPS } from './migrations/0007-segments.ts';
 import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
 import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
+import { KEEPING_STATEMENTS } from './migrations/0012-keeping.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -28,6 +29,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   SEGMENT_STEPS,
   LIFE_STATEMENTS,
   CONTENTS_STATEMENTS,
+  KEEPING_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

@@ -36,10 +36,7 @@ export interface ListingRow {
   phased: number | null;
 }
 
-export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
-  suite: string;
-  listed_in: string;
-};
+export type ListedPackage = StandingPackage & { suite: string };
 
 export function findPackage(
   sql: SqlExecutor,
@@ -202,7 +199,8 @@ export function findPosition(
 }
 
 const LISTED = `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component,
-    p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in
+    p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in,
+    l.phased
   FROM listing l JOIN package p ON p.id = l.package_id WHERE l.removed_in IS NULL`;
 
 /** Listed packages whose name contains `part`; '' for all. */
@@ -228,7 +226,7 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
 }
 
 /** What a suite lists, without the stanzas; `phased` as there. */
-export type StandingPackage = Omit<PackageRow, 'stanza'> & {
+export type StandingPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
   listed_in: string;
   phased: number | null;
 };
@@ -256,4 +254,23 @@ export async function countPackages(sql: SqlExecutor, suite: string): Promise<nu
     suite,
   );
   return Number(row?.count ?? 0);
+}
+
+/** More would not fit into one statement everywhere. */
+const IDS_AT_ONCE = 500;
+
+/** Whole packages by their ids, in no order; an id without a package brings none. */
+export async function findPackages(
+  sql: SqlExecutor,
+  ids: readonly string[],
+): Promise<PackageRow[]> {
+  const rows: PackageRow[] = [];
+  for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
+    const some = ids.slice(from, from + IDS_AT_ONCE);
+    const places = some.map((_, i) => `$${i + 1}`).join(', ');
+    rows.push(
+      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE id IN (${places})`, ...some)),
+    );
+  }
+  return rows;
 }

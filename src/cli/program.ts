@@ -16,6 +16,7 @@ import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
+import { addSweepCommand } from './sweep.ts';
 
 function readVersion(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   addCrlCommands(program);
   addSuiteCommands(program);
   addPackageCommands(program);
+  addSweepCommand(program);
   addKeyCommands(program);
   addHostCommands(program);
   addGroupCommands(program);

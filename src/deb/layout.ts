@@ -106,6 +106,14 @@ export function distsKey(suite: string, path: string): string {
   return `dists/${suite}/${path}`;
 }
 
+/** What the keys of a suite begin with; of every suite, where none is given. */
+export function distsPrefix(suite?: string): string {
+  return suite === undefined ? 'dists/' : distsKey(suite, 'x').slice(0, -1);
+}
+
+/** What the keys of every package begin with. */
+export const POOL_PREFIX = 'pool/';
+
 /**
  * Where an index is fetched by its hash; `hex` in lower case.
  * @throws RefusalError INPUT_INVALID
@@ -158,6 +166,25 @@ export function installerIndexPath(component: string, architecture: string): str
 export function sourceIndexPath(component: string): string {
   checkComponentName(component);
   return `${component}/source/Sources`;
+}
+
+/**
+ * The package that a key of the pool was made for; undefined for what is no binary package of ours.
+ * Says where a file stands, never what is in it.
+ */
+export function readPoolName(
+  key: string,
+): { name: string; version: string; architecture: string } | undefined {
+  const file = key.slice(key.lastIndexOf('/') + 1);
+  const [, name, version, architecture] =
+    /^([^_]+)_([^_]+)_([^_]+)\.(?:deb|udeb|ddeb)$/.exec(file) ?? [];
+  if (!name || !version || !architecture) return undefined;
+  return { name, version: version.replaceAll('%3a', ':'), architecture };
+}
+
+/** The suite that a key under dists/ belongs to. */
+export function suiteOfKey(key: string): string {
+  return key.split('/', 2)[1] ?? '';
 }
 
 /**

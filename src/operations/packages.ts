@@ -21,6 +21,7 @@ const listed = z.object({
   filename: z.string(),
   size: z.number(),
   sha256: z.string(),
+  phased: z.number().nullable().describe('Phased-Update-Percentage; null for everybody'),
   uploadedAt: z.string(),
   uploadedBy: z.string(),
 });
@@ -50,6 +51,7 @@ function describePackage(row: ListedPackage): z.input<typeof listed> {
     filename: row.filename,
     size: row.size,
     sha256: row.sha256,
+    phased: row.phased,
     uploadedAt: row.uploaded_at,
     uploadedBy: row.uploaded_by,
   };

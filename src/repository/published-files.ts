@@ -117,6 +117,24 @@ export async function recordFiles(
   }
 }
 
+export type FileName = Pick<PublishedFile, 'path' | 'sha256'>;
+
+/** The files of a publication by name and hash, from its JSON. */
+export function readFileNames(json: string): FileName[] {
+  return JSON.parse(json) as SpelledFile[];
+}
+
+/** The objects that hold a file; none where it is not recorded any more. */
+export async function findKeys(
+  sql: SqlExecutor,
+  suite: string,
+  { path, sha256 }: FileName,
+): Promise<string[]> {
+  const row = await findIndexFile(sql, suite, path, sha256);
+  const file = row && (await readRow(sql, row));
+  return (file?.parts ?? file?.source ?? []).map(({ key }) => key);
+}
+
 /** Every object of the storage that these files need. */
 export function listKeysOf(files: Iterable<PublishedFile>): Set<string> {
   const keys = new Set<string>();

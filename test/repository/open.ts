@@ -25,6 +25,7 @@ import { findFileByHash, readPublishedFile } from '../../src/repository/publishe
 import { Publisher } from '../../src/repository/publisher.ts';
 import { LIMITS, type Limits } from '../../src/repository/segments.ts';
 import { createSuite, type SuiteDefinition } from '../../src/repository/suites.ts';
+import type { SweepParts } from '../../src/repository/sweep-parts.ts';
 import {
   exportKeyring,
   generateSigningKey,
@@ -62,8 +63,7 @@ export interface Clock {
   now: number;
 }
 
-export interface OpenRepository extends PublishParts {
-  publisher: Publisher;
+export interface OpenRepository extends SweepParts {
   close(): Promise<void>;
 }
 
@@ -102,6 +102,7 @@ export async function openRepository(
   return {
     ...parts,
     publisher,
+    openedAt: Date.now(),
     async close() {
       await publisher.settle();
       await parts.mirror.flush();
