@@ -38,17 +38,69 @@ export interface ListingRow {
 
 export type ListedPackage = StandingPackage & { suite: string };
 
+/**
+ * `kinds` tells apart what stands in different indexes: an installer's package may have the name,
+ * version and architecture of another one.
+ */
 export function findPackage(
   sql: SqlExecutor,
   name: string,
   version: string,
   architecture: string,
+  kinds: readonly string[] = ['deb', 'ddeb'],
 ): Promise<PackageRow | undefined> {
+  const places = kinds.map((_, i) => `$${i + 4}`).join(', ');
   return sql.get(
-    'SELECT * FROM package WHERE name = $1 AND version = $2 AND architecture = $3',
+    `SELECT * FROM package
+     WHERE name = $1 AND version = $2 AND architecture = $3 AND kind IN (${places})`,
     name,
     version,
     architecture,
+    ...kinds,
+  );
+}
+
+/** The package of exactly these bytes that a suite lists, and where; undefined for none. */
+export function findListedBytes(
+  sql: SqlExecutor,
+  suite: string,
+  sha256: string,
+): Promise<(PackageRow & { listed_in: string; added_in: number }) | undefined> {
+  return sql.get(
+    `SELECT p.*, l.component AS listed_in, l.added_in FROM package p
+     JOIN listing l ON l.package_id = p.id
+     WHERE p.sha256 = $1 AND l.suite = $2 AND l.removed_in IS NULL ORDER BY l.component LIMIT 1`,
+    sha256,
+    suite,
+  );
+}
+
+const NAMES_AT_ONCE = 500;
+
+/** Every version of the packages named. */
+export async function findPackagesNamed(
+  sql: SqlExecutor,
+  names: readonly string[],
+): Promise<PackageRow[]> {
+  const found: PackageRow[] = [];
+  for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
+    const some = names.slice(at, at + NAMES_AT_ONCE);
+    const places = some.map((_, i) => `$${i + 1}`).join(', ');
+    found.push(
+      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE name IN (${places})`, ...some)),
+    );
+  }
+  return found;
+}
+
+/** What a suite lists now. */
+export function listListings(
+  sql: SqlExecutor,
+  suite: string,
+): Promise<{ component: string; package_id: string }[]> {
+  return sql.all(
+    'SELECT component, package_id FROM listing WHERE suite = $1 AND removed_in IS NULL',
+    suite,
   );
 }
 
@@ -218,8 +270,10 @@ export function findListedPackages(sql: SqlExecutor, name: string): Promise<List
 /** The suites that list a file of the pool or ever did, as long as that is written down. */
 export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Promise<string[]> {
   const rows = await sql.all<{ suite: string }>(
-    `SELECT DISTINCT l.suite FROM package p JOIN listing l ON l.package_id = p.id
-     WHERE p.filename = $1 ORDER BY l.suite`,
+    `SELECT l.suite FROM package p JOIN listing l ON l.package_id = p.id
+     WHERE p.filename = $1
+     UNION SELECT l.suite FROM package_file f JOIN listing l ON l.package_id = f.package_id
+     WHERE f.filename = $1 ORDER BY suite`,
     filename,
   );
   return rows.map((row) => row.suite);

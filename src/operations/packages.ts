@@ -138,7 +138,7 @@ export const showPackage = defineOperation({
     }
     const packages = [];
     for (const row of rows.sort(byNameAndVersion)) {
-      const whole = await findPackage(catalog, row.name, row.version, row.architecture);
+      const whole = await findPackage(catalog, row.name, row.version, row.architecture, [row.kind]);
       packages.push({
         ...describePackage(row),
         stanza: Buffer.from(whole?.stanza ?? []).toString('utf8'),

@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { enterContents, insertContents } from '../catalog/contents.ts';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -12,7 +13,7 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -99,8 +100,9 @@ async function recordChange(
   for (const [ordinal, addition] of change.additions.entries()) {
     // Whoever is served meanwhile does not wait for ten thousand rows.
     if (ordinal % ROWS_A_TURN === ROWS_A_TURN - 1) await nextTurn();
-    const { row, component, isNew, phased = null, contents } = addition;
+    const { row, component, isNew, phased = null, contents, files = [] } = addition;
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
     if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     const place = { suite, component, package_id: row.id, added_in: number, ordinal };
     await insertListing(sql, { ...place, phased });
@@ -118,9 +120,11 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }

@@ -60,6 +60,7 @@ describe('migrate', () => {
         'publication',
         'segment',
         'setting',
+        'signer_key',
         'suite',
       ]),
     );
