@@ -19,8 +19,10 @@ import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
 import { gatherContents } from './contents.ts';
+import { completeHashes, hashAdditions } from './extra-hashes.ts';
+import { dropStale } from './index-definitions.ts';
 import type { Indexes } from './indexes.ts';
-import { describeLive, type LivePublications } from './live.ts';
+import { describeLive, type LivePublication, type LivePublications } from './live.ts';
 import type { Mirror } from './mirror.ts';
 import { type PublishedFile, recordFiles, spellFiles } from './published-files.ts';
 import type { Repository } from './repository.ts';
@@ -110,16 +112,38 @@ async function recordChange(
 }
 
 /**
+ * The last publication without what is rendered in another way from now on. The hashes that are
+ * asked for from now on are known of most packages already: setSuite saw to it.
+ */
+async function keepRendered(
+  parts: PublishParts,
+  before: Suite,
+  after: Suite,
+): Promise<LivePublication | undefined> {
+  const { hashes } = after.options;
+  if (hashes.some((name) => !before.options.hashes.includes(name))) {
+    await completeHashes(parts, after.name, hashes);
+  }
+  const live = parts.live.get(after.name);
+  if (!live) return undefined;
+  const files = dropStale(before, after, live.files);
+  if (files !== live.files) parts.indexes.forget(after.name);
+  return { ...live, files };
+}
+
+/**
  * Publish a suite with a change; the caller holds the lock of that suite.
  * @throws RefusalError SUITE_UNKNOWN, SPACE_EXHAUSTED
  */
 export async function publishSuite(
   parts: PublishParts,
   name: string,
-  change: Change,
+  given: Change,
 ): Promise<{ number: number }> {
-  const suite = applySettings(await getSuite(parts, name), change);
-  const previous = parts.live.get(name);
+  const before = await getSuite(parts, name);
+  const suite = applySettings(before, given);
+  const change = await hashAdditions(parts, suite, given);
+  const previous = await keepRendered(parts, before, suite);
   const floors = await findFloors(parts.catalog, name);
   const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
