@@ -2,7 +2,9 @@
  * What the catalog says of proven packages: new, there already, or there with other bytes. Asked
  * while their names are locked. Floor 3.
  */
+
 import { createHash, randomUUID } from 'node:crypto';
+import type { AuditNote } from '../catalog/audit.ts';
 import type { PackedPaths } from '../catalog/contents.ts';
 import { findPoolFile, type PackageFileRow } from '../catalog/package-files.ts';
 import { findPackage, isListed, listSuitesOfFile, type PackageRow } from '../catalog/packages.ts';
@@ -37,6 +39,7 @@ export interface Intake {
   actor: string;
   /** Those that the suite asks for besides SHA256. */
   hashes: readonly ExtraHash[];
+  notes: readonly AuditNote[];
 }
 
 /** Kinds that stand in one index: there a name, version and architecture are one package. */

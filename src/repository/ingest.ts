@@ -79,6 +79,7 @@ async function placeAll(
       removals: [],
       reason: describeChange(candidates, signers),
       actor: intake.actor,
+      notes: intake.notes,
     });
     return (await parts.publisher.submit(intake.suite, change)).number;
   } catch (error) {
@@ -120,7 +121,8 @@ export async function ingestDelivery(
   const suite = await getSuite(parts, request.suite);
   chooseComponent(suite, request.component);
   const { hashes } = suite.options;
-  const intake = { suite: suite.name, actor: request.actor, hashes };
+  const { actor, notes = [] } = request;
+  const intake = { suite: suite.name, actor, notes, hashes };
   const delivery = await assembleDelivery(parts, request, suite);
   const { sources, binaries } = mergeTwins(delivery);
   return lockPackages(parts.catalog, listNames({ ...delivery, sources, binaries }), async () => {

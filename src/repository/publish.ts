@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { transactWithNotes } from '../catalog/audit.ts';
 import { enterContents, insertContents } from '../catalog/contents.ts';
 import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
@@ -14,6 +15,7 @@ import {
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
+import { changelogsUrl, snapshotsUrl } from '../deb/layout.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -30,6 +32,8 @@ import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
 import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
 
 export interface PublishParts extends Repository {
+  /** Where hosts reach the server, without a slash at the end. */
+  url: () => string;
   indexes: Indexes;
   live: LivePublications;
   mirror: Mirror;
@@ -67,6 +71,8 @@ async function sign(
     version: suite.options.version,
     notAutomatic: suite.options.notAutomatic,
     butAutomaticUpgrades: suite.options.butAutomaticUpgrades,
+    changelogs: suite.options.changelogs ? changelogsUrl(parts.url()) : undefined,
+    snapshots: suite.options.snapshots ? snapshotsUrl(parts.url()) : undefined,
     date: new Date(date),
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
@@ -170,7 +176,7 @@ export async function publishSuite(
     files: spellFiles(files),
     created_at: new Date(parts.now()).toISOString(),
   };
-  await parts.catalog.transaction(async (sql) => {
+  await transactWithNotes(parts.catalog, change.notes ?? [], async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
     await record(sql);

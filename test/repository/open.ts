@@ -96,6 +96,7 @@ export async function openRepository(
     live: await loadLivePublications(catalog),
     mirror: new Mirror({ storage, staging: join(root, 'dists/.staging'), log }),
     now,
+    url: () => 'https://repo.example.org:8443',
     log,
   };
   const publisher = new Publisher(parts);
