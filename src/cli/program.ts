@@ -8,6 +8,7 @@ import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
+import { addExportCommand } from './export.ts';
 import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
 import { addImportCommand } from './import.ts';
@@ -45,6 +46,7 @@ export function createProgram(): Command {
   addSweepCommand(program);
   addBackupCommands(program);
   addImportCommand(program);
+  addExportCommand(program);
   addKeyCommands(program);
   addSignerCommands(program);
   addHostCommands(program);

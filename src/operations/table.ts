@@ -14,6 +14,7 @@ import {
 } from './certificates.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
+import { exportSuites } from './exports.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
@@ -56,6 +57,7 @@ export const OPERATIONS = {
   'suite.remove': removeSuite,
   'suite.import': importSuite,
   'import.list': showImports,
+  'suite.export': exportSuites,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,
