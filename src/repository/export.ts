@@ -13,9 +13,9 @@ import { RefusalError } from '../errors.ts';
 import { exportPublicKeys } from '../signing/signing-key.ts';
 import { syncFilesystem } from '../storage/filesystem.ts';
 import { type ExportedFiles, ExportFolder } from './export-folder.ts';
-import type { LivePublication, PublishedFile } from './live.ts';
-import { readPublishedFile } from './mirror.ts';
+import type { LivePublication } from './live.ts';
 import type { PublishParts } from './publish.ts';
+import { type PublishedFile, readPublishedFile } from './published-files.ts';
 import { getSuite } from './suites.ts';
 
 export interface ExportResult {
@@ -64,11 +64,20 @@ function listIndex(
 ): ExportFile[] {
   const { path, size, sha256 } = file;
   const write = async (target: string): Promise<void> => {
-    const bytes = await readPublishedFile(parts.storage, publication, file);
+    const bytes = await readPublishedFile(parts.storage, file);
     await pipeline(bytes, createWriteStream(target, { flags: 'wx', mode: EXPORTED_MODE }));
   };
-  const byHash = byHashKey(publication.suite, path, 'SHA256', sha256);
-  return [byHash, distsKey(publication.suite, path)].map((name) => ({
+  const { SHA512, MD5sum } = file.hashes ?? {};
+  const named = (
+    [
+      ['SHA256', sha256],
+      ['SHA512', SHA512],
+      ['MD5Sum', MD5sum],
+    ] as const
+  ).flatMap(([algorithm, hex]) =>
+    hex === undefined ? [] : [byHashKey(publication.suite, path, algorithm, hex)],
+  );
+  return [...named, distsKey(publication.suite, path)].map((name) => ({
     ...{ path: name, size, sha256, write },
   }));
 }

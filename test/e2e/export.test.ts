@@ -7,7 +7,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import { join, normalize } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AptRoot, createAptRoot } from './apt-root.ts';
-import { createScratch, succeed } from './command.ts';
+import { createScratch, succeed, waitFor } from './command.ts';
 import { buildSmall } from './packages.ts';
 import { aptkeep, findFreePort, runAptkeep, type Server, startServer } from './program.ts';
 import { listFiles } from './site.ts';
@@ -86,8 +86,12 @@ describe('an export', () => {
   it('is a tree of the signed bytes, and of what they list', async () => {
     expect(await exportTo(tree, '--suite', 'stable')).toMatchObject({ removed: 0 });
     for (const name of ['InRelease', 'Release', 'Release.gpg']) {
-      const ours = await readFile(join(data, 'dists/stable', name));
-      expect(ours.equals(await readFile(join(tree, 'dists/stable', name)))).toBe(true);
+      const exported = await readFile(join(tree, 'dists/stable', name));
+      // The mirror follows in the background.
+      await waitFor(`the mirror of ${name}`, async () => {
+        const ours = await readFile(join(data, 'dists/stable', name));
+        return ours.equals(exported) || undefined;
+      });
     }
     const keyring = join(tree, 'archive-keyring.gpg');
     await succeed('gpgv', ['--keyring', keyring, join(tree, 'dists/stable/InRelease')]);
