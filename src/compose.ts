@@ -23,6 +23,7 @@ import { createReadingSource, DEFAULT_GROUP } from './fleet/groups.ts';
 import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
+import { CheckRuns } from './repository/check-runs.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { signSuiteAgain } from './repository/publications.ts';
@@ -163,18 +164,21 @@ export async function openParts(
     const signingKeys = await openSigningKeys(certs);
     const repository = await openRepository(config, catalog, signingKeys, { now, log });
     const recorded = await readRecordedNames(catalog);
+    const checks = new CheckRuns(now);
     return {
       config,
       authority,
       repository,
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
+      checks,
       reserve: createReserve(config.data),
       url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,
       async close() {
+        await checks.stop();
         await repository.close();
         await ground.release();
       },

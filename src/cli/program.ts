@@ -5,6 +5,7 @@ import { systemCode } from '../errors.ts';
 import { addAuditCommands } from './audit.ts';
 import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
@@ -45,6 +46,7 @@ export function createProgram(): Command {
   addSuiteCommands(program);
   addPackageCommands(program);
   addSweepCommand(program);
+  addCheckCommand(program);
   addKeyCommands(program);
   addHostCommands(program);
   addGroupCommands(program);
