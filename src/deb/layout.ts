@@ -15,7 +15,12 @@
  * name: `1.0-1` and `1:1.0-1` are two packages. Floor 1.
  */
 import { RefusalError } from '../errors.ts';
-import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
+import {
+  isArchitectureName,
+  isPackageName,
+  isUploadFileName,
+  MAX_FILE_NAME_BYTES,
+} from './names.ts';
 import { quoteText } from './printable.ts';
 import { parseVersion } from './version.ts';
 
@@ -91,6 +96,25 @@ export function poolKey(pool: PoolName): string {
     );
   }
   return `pool/${pool.component}/${prefixOf(pool.source)}/${pool.source}/${file}`;
+}
+
+/**
+ * Where the files of a source package lie, beside the binary packages made of it.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceDirectory(component: string, source: string): string {
+  checkComponentName(component);
+  checkPackageName('source', source);
+  return `pool/${component}/${prefixOf(source)}/${source}`;
+}
+
+/**
+ * Where one of its files lies: the .dsc, or what that names. The epoch is in none of the names.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceKey(component: string, source: string, file: string): string {
+  if (!isUploadFileName(file)) throw invalid(`${quoteText(file)} is not a file name`);
+  return `${sourceDirectory(component, source)}/${file}`;
 }
 
 /**

@@ -18,17 +18,17 @@ import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './gro
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
+import { copyPackages, phasePackages, removePackages } from './package-moves.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
+import {
+  diffPublications,
+  listPublications,
+  rollBackSuite,
+  showPublication,
+} from './publications.ts';
 import { showStatus } from './status.ts';
 import { removeSuite, setSuite } from './suite-life.ts';
-import {
-  createSuite,
-  listPublications,
-  listSuites,
-  publishSuite,
-  showPublication,
-  showSuite,
-} from './suites.ts';
+import { createSuite, listSuites, publishSuite, showSuite } from './suites.ts';
 import { runSweep, showSweep } from './sweep.ts';
 
 export const OPERATIONS = {
@@ -55,8 +55,13 @@ export const OPERATIONS = {
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,
+  'package.copy': copyPackages,
+  'package.phase': phasePackages,
+  'package.remove': removePackages,
   'publication.list': listPublications,
   'publication.show': showPublication,
+  'publication.diff': diffPublications,
+  'publication.rollback': rollBackSuite,
   'key.show': showKey,
   'key.export': exportKey,
   'key.rotate': rotateKey,

@@ -1,5 +1,7 @@
 /** What one publication changes in a suite. Floor 3. */
+
 import type { PackedPaths } from '../catalog/contents.ts';
+import type { PackageFileRow } from '../catalog/package-files.ts';
 import type { PackageRow } from '../catalog/packages.ts';
 import type { Suite, SuiteDefinition } from './suites.ts';
 
@@ -8,6 +10,8 @@ export interface Addition {
   component: string;
   row: PackageRow;
   isNew: boolean;
+  /** With a new source package: the files it names, recorded with it. */
+  files?: readonly PackageFileRow[];
   /** The share of hosts that take it, in per cent; null or undefined for all. */
   phased?: number | null;
   /** What it contains, where that was just read; otherwise the catalog is asked. */

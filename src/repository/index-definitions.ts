@@ -9,6 +9,7 @@ import {
   sourceIndexPath,
   translationPath,
 } from '../deb/layout.ts';
+import { renderPhase } from '../deb/phase.ts';
 import { addHashes, type StanzaHashes, splitDescription } from '../deb/suite-stanza.ts';
 import type { Change } from './change.ts';
 import type { SuiteOptions } from './suite-options.ts';
@@ -18,6 +19,8 @@ import type { Suite } from './suites.ts';
 export interface Entry {
   component: string;
   row: PackageRow;
+  /** The share of hosts that take it, in per cent; null or undefined for all. */
+  phased?: number | null;
   /** Its lines in Contents, where they were asked for. */
   lines?: Uint8Array;
 }
@@ -48,14 +51,17 @@ export interface IndexDefinition {
 const BINARY_KINDS: readonly string[] = ['deb', 'ddeb'];
 
 /** The stanza of a binary package with what the suite asks for. */
-function renderBinary({ hashes, translations }: SuiteOptions, { row }: Entry): Uint8Array {
+function renderBinary(
+  { hashes, translations }: SuiteOptions,
+  { row, phased = null }: Entry,
+): Uint8Array {
   let { stanza } = row;
   if (hashes.length > 0) {
     const known = JSON.parse(row.hashes) as StanzaHashes;
     const asked = hashes.map((name) => [name, known[name]]);
     stanza = addHashes(stanza, Object.fromEntries(asked) as StanzaHashes);
   }
-  return translations ? splitDescription(stanza).stanza : stanza;
+  return renderPhase(translations ? splitDescription(stanza).stanza : stanza, phased);
 }
 
 /** Whether stanzas are other ones after a change of a suite's options. */

@@ -141,7 +141,13 @@ async function readEntries(
 ): Promise<Entry[]> {
   const { component, kinds, architecture, since } = definition;
   const place = { suite: suite.name, component, kinds, architecture };
-  const list = since === 'contents' ? listContentsOf : listPackagesOf;
-  const entries = (await list(catalog, place)).map((row) => ({ component, row }));
-  return since === 'contents' ? loadLines(catalog, entries) : entries;
+  if (since === 'contents') {
+    const rows = await listContentsOf(catalog, place);
+    return loadLines(
+      catalog,
+      rows.map((row) => ({ component, row })),
+    );
+  }
+  const rows = await listPackagesOf(catalog, place);
+  return rows.map((row) => ({ component, row, phased: row.phased }));
 }

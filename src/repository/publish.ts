@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { enterContents, insertContents } from '../catalog/contents.ts';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -93,8 +94,9 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const { row, component, isNew, phased = null, contents } of change.additions) {
+  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
     if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }

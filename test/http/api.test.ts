@@ -82,8 +82,28 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },
+  'publication.diff': {
+    roles: ALL_BUT_HOSTS,
+    path: () => ({ suite: 'stable', from: '1', to: '2' }),
+  },
   'package.list': { roles: ALL_BUT_HOSTS },
   'package.show': { roles: ALL_BUT_HOSTS, path: () => ({ package: 'shown' }) },
+  'package.copy': {
+    roles: ['uploader', 'admin'],
+    path: () => ({ to: 'stable' }),
+    body: () => ({ from: 'stable', packages: [{ package: 'shown' }] }),
+  },
+  'package.phase': {
+    roles: ADMIN,
+    path: suite,
+    body: () => ({ packages: [{ package: 'shown', version: '1.0' }], percentage: 10 }),
+  },
+  'package.remove': {
+    roles: ADMIN,
+    path: suite,
+    body: () => ({ packages: [{ package: 'shown', version: '1.0' }] }),
+  },
+  'publication.rollback': { roles: ADMIN, path: suite, body: () => ({ to: 2, reason: 'a test' }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
   'key.rotate': { roles: ADMIN, body: () => ({}) },
