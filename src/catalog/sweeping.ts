@@ -165,20 +165,6 @@ export async function deletePackage(sql: SqlExecutor, id: string): Promise<boole
   return true;
 }
 
-/** A further file of a package: of a source package, beside its .dsc. */
-export interface FurtherFile {
-  filename: string;
-  size: number;
-  sha256: string;
-}
-
-export function listFurtherFiles(sql: SqlExecutor, id: string): Promise<FurtherFile[]> {
-  return sql.all(
-    'SELECT filename, size, sha256 FROM package_file WHERE package_id = $1 ORDER BY filename',
-    id,
-  );
-}
-
 /** Those of the keys that a package, or a source package's further file, has as its own. */
 export async function findRecordedFiles(
   sql: SqlExecutor,

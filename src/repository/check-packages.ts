@@ -10,13 +10,12 @@ import {
   pagePackages,
 } from '../catalog/checking.ts';
 import type { PackageRow } from '../catalog/packages.ts';
-import { listFurtherFiles } from '../catalog/sweeping.ts';
-import { readPackage } from '../deb/archive.ts';
-import { parseControl, renderStanza } from '../deb/control.ts';
+import { listPackageFiles } from '../catalog/package-files.ts';
 import { RefusalError, systemCode } from '../errors.ts';
-import { createObjectSource } from '../storage/object-source.ts';
 import type { Check } from './check-parts.ts';
 import type { FindingCode } from './findings.ts';
+import { spellPackage } from './pool-lock.ts';
+import { rereadPackage } from './reread.ts';
 
 const PAGE_PACKAGES = 200;
 const MAX_LISTING_FAULTS = 1000;
@@ -62,16 +61,10 @@ async function findFileFault(check: Check, file: RecordedFile): Promise<Fault | 
 
 /** Only after the bytes were found to be the recorded ones. */
 async function findStanzaFault({ parts }: Check, row: PackageRow): Promise<Fault | undefined> {
-  if (row.kind === 'dsc') return undefined;
-  const { filename, size, sha256 } = row;
   try {
-    const source = createObjectSource(parts.storage, filename, size);
-    const control = parseControl((await readPackage(source)).control);
-    const { name, version, architecture } = control;
-    const stanza = renderStanza(control, { filename, size, sha256 });
-    const isSame = stanza.equals(Buffer.from(row.stanza));
-    const isNamed =
-      name === row.name && version === row.version && architecture === row.architecture;
+    const read = await rereadPackage(parts.storage, row, row.component);
+    const isSame = read.stanza.equals(Buffer.from(row.stanza));
+    const isNamed = spellPackage(read) === spellPackage(row);
     if (isSame && isNamed) return undefined;
     return { code: 'package.stanza', why: 'its index entry is not what its archive says' };
   } catch (error) {
@@ -84,7 +77,7 @@ async function findPackageFault(check: Check, row: PackageRow): Promise<Fault | 
   try {
     const fault = await findFileFault(check, row);
     if (fault) return fault;
-    const further = row.kind === 'dsc' ? await listFurtherFiles(check.parts.catalog, row.id) : [];
+    const further = row.kind === 'dsc' ? await listPackageFiles(check.parts.catalog, row.id) : [];
     for (const file of further) {
       const found = await findFileFault(check, file);
       if (found) return found;

@@ -8,10 +8,10 @@ import {
   findPageEnd,
   findRecordedFiles,
   listEndedListings,
-  listFurtherFiles,
   listUnneeded,
   type UnneededPackage,
 } from '../catalog/sweeping.ts';
+import { listPackageFiles } from '../catalog/package-files.ts';
 import { lockPackages, spellPackage } from './pool-lock.ts';
 import { horizonsOf, type Sweep } from './sweep-parts.ts';
 
@@ -54,7 +54,7 @@ async function listBytes(
   row: UnneededPackage,
 ): Promise<{ filename: string; size: number }[]> {
   const { filename, size } = row;
-  return [{ filename, size }, ...(await listFurtherFiles(parts.catalog, row.id))];
+  return [{ filename, size }, ...(await listPackageFiles(parts.catalog, row.id))];
 }
 
 function note(sweep: Sweep, row: UnneededPackage, files: readonly { size: number }[]): void {
@@ -69,8 +69,10 @@ function note(sweep: Sweep, row: UnneededPackage, files: readonly { size: number
 
 async function take(sweep: Sweep, row: UnneededPackage): Promise<void> {
   const { catalog, storage } = sweep.parts;
-  await lockPackages(catalog, [spellPackage(row)], async () => {
-    const files = await listBytes(sweep, row);
+  const files = await listBytes(sweep, row);
+  // Whoever brings a file that two sources share holds the lock of that file.
+  const names = [spellPackage(row), ...files.map((file) => file.filename)];
+  await lockPackages(catalog, names, async () => {
     if (!(await catalog.transaction((sql) => deletePackage(sql, row.id)))) return;
     // Two versions of a source may share a file.
     const shared = await findRecordedFiles(
