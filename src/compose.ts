@@ -192,7 +192,7 @@ export async function openParts(
 function createActivity(startedAt: number): Parts['activity'] {
   const counters = { connections: 0, requests: 0, refusals: 0, uploads: 0 };
   const bytes = { bytesReceived: 0, bytesSent: 0, workerMemoryBytes: 0 };
-  return { startedAt, ...counters, ...bytes, workers: 0 };
+  return { startedAt, ...counters, ...bytes, workers: 0, imports: new Map() };
 }
 
 /** Host names that init or an earlier start was given, besides the machine's own. */

@@ -50,6 +50,7 @@ export const REFUSALS = {
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
   UPLOAD_INCOMPLETE: 'Files missing',
   SIGNATURE_REQUIRED: 'Signature required',
+  SOURCE_UNACCEPTABLE: 'Repository not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',
   DRAINING: 'Server is stopping',

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findPackage, type PackageRow } from '../../src/catalog/packages.ts';
 import { type OpenedParts, openParts } from '../../src/compose.ts';
@@ -77,7 +77,9 @@ class Opened {
 
   async stage({ path }: Handed): Promise<ReceivedFile> {
     const bytes = readFileSync(path);
-    const staged = join(this.#parts.repository.staging, `bench-${performance.now()}`);
+    const { staging } = this.#parts.repository;
+    await mkdir(staging, { recursive: true });
+    const staged = join(staging, `bench-${performance.now()}`);
     await copyFile(path, staged);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     return { path: staged, size: bytes.length, sha256 };

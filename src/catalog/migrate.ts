@@ -13,6 +13,7 @@ import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
 import { SIGNER_STATEMENTS } from './migrations/0009-signers.ts';
 import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
 import { KEEPING_STATEMENTS } from './migrations/0012-keeping.ts';
+import { FLOOR_STATEMENTS } from './migrations/0013-floors.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -30,6 +31,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   SIGNER_STATEMENTS,
   CONTENTS_STATEMENTS,
   KEEPING_STATEMENTS,
+  FLOOR_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

@@ -71,6 +71,35 @@ export function findListedBytes(
   );
 }
 
+const NAMES_AT_ONCE = 500;
+
+/** Every version of the packages named. */
+export async function findPackagesNamed(
+  sql: SqlExecutor,
+  names: readonly string[],
+): Promise<PackageRow[]> {
+  const found: PackageRow[] = [];
+  for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
+    const some = names.slice(at, at + NAMES_AT_ONCE);
+    const places = some.map((_, i) => `$${i + 1}`).join(', ');
+    found.push(
+      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE name IN (${places})`, ...some)),
+    );
+  }
+  return found;
+}
+
+/** What a suite lists now. */
+export function listListings(
+  sql: SqlExecutor,
+  suite: string,
+): Promise<{ component: string; package_id: string }[]> {
+  return sql.all(
+    'SELECT component, package_id FROM listing WHERE suite = $1 AND removed_in IS NULL',
+    suite,
+  );
+}
+
 export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
   await sql.run(
     `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,

@@ -11,6 +11,7 @@ import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
 import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
+import { addImportCommand } from './import.ts';
 import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addPackageCommands(program);
   addSweepCommand(program);
   addCheckCommand(program);
+  addImportCommand(program);
   addKeyCommands(program);
   addHostCommands(program);
   addGroupCommands(program);

@@ -5,6 +5,7 @@
  */
 import { RefusalError } from '../errors.ts';
 import { type ArMember, readMembers } from './ar.ts';
+import { decompressAtOnce, MAX_PACKED_BYTES } from './at-once.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type Compression, compressionOf, decompress } from './decompress.ts';
 import { quoteText } from './printable.ts';
@@ -102,8 +103,23 @@ function openTar(
   member: DataMember,
   outputBytes: number,
 ): AsyncGenerator<TarMember> {
-  const packed = source.stream(member.offset, member.offset + member.size);
-  return readTar(decompress(packed, member.compression, { outputBytes }));
+  return readTar(unpack(source, member, outputBytes));
+}
+
+async function* unpack(
+  source: ByteSource,
+  { offset, size, compression }: DataMember,
+  outputBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const end = offset + size;
+  if (size <= MAX_PACKED_BYTES) {
+    const whole = decompressAtOnce(await source.read(offset, end), compression);
+    if (whole !== undefined && whole.length <= outputBytes) {
+      yield whole;
+      return;
+    }
+  }
+  yield* decompress(source.stream(offset, end), compression, { outputBytes });
 }
 
 /** Path segments without the `.` and the empty ones, which mean nothing. */

@@ -37,6 +37,8 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'suite.set': post('/v1/suites/{suite}'),
   'suite.remove': { method: 'DELETE', path: '/v1/suites/{suite}' },
   'suite.publish': post('/v1/suites/{suite}/publish'),
+  'suite.import': post('/v1/suites/{suite}/import'),
+  'import.list': get('/v1/imports'),
   'publication.list': get('/v1/suites/{suite}/publications'),
   'publication.show': get('/v1/suites/{suite}/publications/{number}'),
   'publication.diff': get('/v1/suites/{suite}/publications/{from}/diff/{to}'),

@@ -38,6 +38,8 @@ export interface Activity {
   workers: number;
   /** Resident memory of those of them that are not this process. */
   workerMemoryBytes: number;
+  /** Files read of the imports under way, by suite. */
+  imports: Map<string, { done: number; total: number }>;
 }
 
 /** The working parts that operations run on. */

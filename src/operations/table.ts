@@ -17,6 +17,7 @@ import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from '
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
+import { importSuite, showImports } from './imports.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { copyPackages, phasePackages, removePackages } from './package-moves.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
@@ -52,6 +53,8 @@ export const OPERATIONS = {
   'suite.publish': publishSuite,
   'suite.set': setSuite,
   'suite.remove': removeSuite,
+  'suite.import': importSuite,
+  'import.list': showImports,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,

@@ -13,7 +13,7 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -113,10 +113,12 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
-  const number = suite.publication + 1;
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
   const files = await parts.indexes.update(suite, previous, change, contents);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }

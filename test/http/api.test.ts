@@ -3,7 +3,7 @@
  * refused. Who may do what is written here by hand, from the reference; the rest of the document
  * is held against the OpenAPI 3.1 schema.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import supertest, { type Test } from 'supertest';
@@ -80,6 +80,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'suite.set': { roles: ADMIN, path: suite, body: (role) => ({ description: `set by ${role}` }) },
   'suite.remove': { roles: ADMIN, path: (role) => ({ suite: `made-by-${role}` }) },
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
+  'suite.import': { roles: ADMIN, path: suite, body: () => ({ source: packages }) },
+  'import.list': { roles: WATCHERS },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },
   'publication.diff': {
@@ -147,6 +149,8 @@ const NOT_OF_ONESELF = (Object.keys(ATTEMPTS) as RoutedName[]).filter(
 );
 
 const data = join(createScratch('api'), 'data');
+/** What an import is pointed at. */
+const packages = `${data}-packages`;
 const clients = new Map<Role, IssuedClient>();
 let site: Site;
 
@@ -179,6 +183,8 @@ function attempt(name: RoutedName, role: Role): Test {
 }
 
 beforeAll(async () => {
+  mkdirSync(packages);
+  writeFileSync(join(packages, 'moved.deb'), buildDeb('moved'));
   site = await startSite(data);
   for (const role of ROLES) {
     clients.set(role, await site.issue(`the-${role}`, role));

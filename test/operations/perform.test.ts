@@ -2,6 +2,7 @@
  * perform(): who may ask for what, what is refused before it runs, what is written down. Every
  * operation is here by type: a new one does not compile without a row.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { RefusalError } from '../../src/errors.ts';
@@ -39,6 +40,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'suite.list': ['uploader', 'observer', 'admin'],
   'suite.show': ['uploader', 'observer', 'admin'],
   'suite.publish': ['admin'],
+  'suite.import': ['admin'],
+  'import.list': ['observer', 'admin'],
   'suite.set': ['admin'],
   'suite.remove': ['admin'],
   'package.add': ['uploader', 'admin'],
@@ -82,6 +85,7 @@ const CHANGES: readonly OperationName[] = [
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
   ...(['suite.set', 'suite.remove', 'package.copy', 'package.phase'] as const),
   ...(['package.remove', 'publication.rollback'] as const),
+  'suite.import',
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
   ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
@@ -96,6 +100,9 @@ const askerOf = (name: OperationName): Actor => others.get(name) ?? ACTORS.admin
 
 beforeAll(async () => {
   site = await openSite();
+  const packages = `${site.data}/to-import`;
+  mkdirSync(packages);
+  writeFileSync(`${packages}/moved.deb`, createPackage({ name: 'moved' }));
   file = await site.receive(createPackage({ name: 'hello' }));
   const web = { name: 'web', role: 'host', csr: createCsr() } as const;
   const { pem, serial } = await perform(site.parts, ACTORS.admin, 'certificate.issue', web);
@@ -134,6 +141,8 @@ beforeAll(async () => {
     'suite.list': {},
     'suite.show': { suite: 'stable' },
     'suite.publish': { suite: 'stable' },
+    'suite.import': { suite: 'stable', source: packages },
+    'import.list': {},
     'suite.set': { suite: 'testing', description: 'what comes next' },
     'suite.remove': { suite: 'passing' },
     'package.add': { files: [file], suite: 'stable' },
