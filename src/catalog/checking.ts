@@ -54,9 +54,7 @@ export function listListingFaults(sql: SqlExecutor, limit: number): Promise<List
 }
 
 /** Packages that no listing names, and how many bytes they are. */
-export async function measureUnlisted(
-  sql: SqlExecutor,
-): Promise<{ count: number; bytes: number }> {
+export async function measureUnlisted(sql: SqlExecutor): Promise<{ count: number; bytes: number }> {
   const row = await sql.get<{ count: number; bytes: number }>(
     `SELECT count(*) AS count, coalesce(sum(p.size), 0) AS bytes FROM package p
      WHERE NOT EXISTS (SELECT 1 FROM listing l WHERE l.package_id = p.id)`,

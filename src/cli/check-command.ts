@@ -1,11 +1,11 @@
 /** `aptkeep check`: proves the whole, and puts right what can be. Floor 9. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { SingleBar } from 'cli-progress';
 import type { Command } from 'commander';
 import { RefusalError } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
 import { addLeaf, type Shown } from './command.ts';
 import type { Performer } from './performer.ts';
+import { startBar } from './progress.ts';
 import { formatBytes, paint, renderTable } from './table.ts';
 
 type State = OutputOf<'check.show'>;
@@ -14,34 +14,15 @@ type Report = NonNullable<State['report']>;
 /** How often a check that is under way is looked at. */
 const LOOK_MS = 200;
 
-/** A bar on a terminal, silence elsewhere. */
-function startBar(): { update: (state: State) => void; stop: () => void } {
-  if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
-  const bar = new SingleBar({
-    format: 'checking [{bar}] {percentage}%  {text}',
-    stream: process.stderr,
-    hideCursor: true,
-    clearOnComplete: true,
-  });
-  bar.start(1, 0, { text: '' });
-  return {
-    update({ progress }) {
-      if (!progress) return;
-      bar.setTotal(Math.max(progress.total, 1));
-      bar.update(Math.min(progress.done, progress.total), { text: progress.step });
-    },
-    stop: () => bar.stop(),
-  };
-}
-
 /** Waits for the end of a check, here or on a server. */
 async function watch(performer: Performer): Promise<State> {
-  const bar = startBar();
+  const bar = startBar('checking');
   try {
     for (;;) {
       const state = await performer.perform('check.show', {});
       if (!state.running) return state;
-      bar.update(state);
+      const { step = '', done = 0, total = 1 } = state.progress ?? {};
+      bar.show(done, total, step);
       await delay(LOOK_MS);
     }
   } finally {

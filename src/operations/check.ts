@@ -48,7 +48,12 @@ const state = z.object({
 const iso = (time: number | null): string | null =>
   time === null ? null : new Date(time).toISOString();
 
-function describeState({ request, startedAt, endedAt, ...rest }: CheckState): z.input<typeof state> {
+function describeState({
+  request,
+  startedAt,
+  endedAt,
+  ...rest
+}: CheckState): z.input<typeof state> {
   const { quick = false, repair = false } = request ?? {};
   return { ...rest, startedAt: iso(startedAt), endedAt: iso(endedAt), quick, repair };
 }
@@ -61,7 +66,7 @@ function start(parts: Parts, request: CheckRequest): z.input<typeof state> {
       ...{ mirrors: [], damaged: [], broken: [] },
     };
     await checkRepository(check);
-    if (repair) await repairFindings(check, config.data);
+    if (repair) await repairFindings(check, repository.publisher, config.data);
   });
   return describeState(checks.state);
 }

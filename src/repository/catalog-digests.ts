@@ -31,7 +31,7 @@ export class CatalogDigests {
   async digest(definition: IndexDefinition, publication: number): Promise<string> {
     const reached = await this.#continueFrom(definition, publication);
     const range = reached
-      ? { after: { added_in: reached.publication, ordinal: LAST_ORDINAL }, publication }
+      ? { after: { publication: reached.publication, ordinal: LAST_ORDINAL }, publication }
       : { publication };
     const hash = reached ? reached.hash.copy() : createHash('sha256');
     for await (const entries of listEntries(this.#sql, this.#suite, definition, range)) {

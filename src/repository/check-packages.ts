@@ -9,8 +9,8 @@ import {
   measurePackages,
   pagePackages,
 } from '../catalog/checking.ts';
-import type { PackageRow } from '../catalog/packages.ts';
 import { listPackageFiles } from '../catalog/package-files.ts';
+import type { PackageRow } from '../catalog/packages.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { Check } from './check-parts.ts';
 import type { FindingCode } from './findings.ts';

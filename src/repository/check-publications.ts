@@ -124,13 +124,17 @@ async function checkPublication(check: SuiteCheck, row: PublicationRow): Promise
   }
   if (faults.length === 0 || !(await isKept(check, row))) return;
   for (const [code, why] of faults) check.findings.fault(code, subject, why);
+  if (isCurrent) check.broken.push(row.suite);
 }
 
 async function isKept({ parts }: Check, { suite, number }: PublicationRow): Promise<boolean> {
   return (await findPublication(parts.catalog, suite, number))?.release !== '';
 }
 
-async function findSignatureFault({ parts }: Check, row: PublicationRow): Promise<string | undefined> {
+async function findSignatureFault(
+  { parts }: Check,
+  row: PublicationRow,
+): Promise<string | undefined> {
   const { release, in_release: inRelease, release_gpg: releaseGpg } = row;
   const at = Math.max(Date.parse(row.created_at), Date.parse(row.date));
   const keys = listPublicKeys(parts.signingKeys);
@@ -171,7 +175,8 @@ async function findFileFault(
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT') return { code: 'index.missing', why: 'a piece of it is not there' };
-    if (code.startsWith('Z_')) return { code: 'index.bytes', why: 'what is stored does not unpack' };
+    if (code.startsWith('Z_'))
+      return { code: 'index.bytes', why: 'what is stored does not unpack' };
     throw error;
   }
 }

@@ -24,7 +24,11 @@ export interface CheckState {
 }
 
 /** Runs to its end, or until the signal. */
-export type RunCheck = (findings: Findings, request: CheckRequest, signal: AbortSignal) => Promise<void>;
+export type RunCheck = (
+  findings: Findings,
+  request: CheckRequest,
+  signal: AbortSignal,
+) => Promise<void>;
 
 export class CheckRuns {
   readonly #now: () => number;

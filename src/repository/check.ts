@@ -14,8 +14,8 @@ import type { Check } from './check-parts.ts';
 import { checkPublications } from './check-publications.ts';
 import type { LivePublication } from './live.ts';
 import { NeededObjects } from './needed-objects.ts';
-import { pageUnrecorded } from './sweep-pool.ts';
 import { isInFlight } from './sweep-parts.ts';
+import { pageUnrecorded } from './sweep-pool.ts';
 
 /** Runs a check to its end; what it finds is in `check.findings`. @throws where it is aborted. */
 export async function checkRepository(check: Check): Promise<void> {

@@ -3,8 +3,8 @@
  * segments: a file that begins as the one read before it is read on from there. Floor 3.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { createGunzip } from 'node:zlib';
 import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
 import type { Storage } from '../storage/storage.ts';
 import type { PublishedFile } from './published-files.ts';
 

@@ -7,11 +7,18 @@ import { buffer } from 'node:stream/consumers';
 import { readPackage } from '../deb/archive.ts';
 import { readClearSigned } from '../deb/clear-sign.ts';
 import { parseControl, renderStanza } from '../deb/control.ts';
-import { dscStem, MAX_DSC_BYTES, parseDsc, renderSourceStanza, type SourceControl } from '../deb/dsc.ts';
+import {
+  dscStem,
+  MAX_DSC_BYTES,
+  parseDsc,
+  renderSourceStanza,
+  type SourceControl,
+} from '../deb/dsc.ts';
 import type { NamedFile } from '../deb/file-list.ts';
 import { sourceDirectory } from '../deb/layout.ts';
 import { RefusalError } from '../errors.ts';
-import { createObjectSource } from '../storage/object-source.ts';
+import { createAbsentError } from '../storage/key.ts';
+import { openObjectSource } from '../storage/object-source.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /** Where a package lies, and what its bytes are. */
@@ -60,7 +67,8 @@ export function rereadPackage(
 }
 
 async function rereadBinary(storage: Storage, file: PooledFile): Promise<Reread> {
-  const source = createObjectSource(storage, file.filename, file.size);
+  const source = await openObjectSource(storage, file.filename);
+  if (!source) throw createAbsentError(file.filename);
   const control = parseControl((await readPackage(source)).control);
   const { name, version, architecture } = control;
   const stanza = renderStanza(control, file);

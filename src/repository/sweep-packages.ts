@@ -2,6 +2,8 @@
  * The packages that no kept publication lists: facts first, then bytes, under the lock under which
  * they came. A crash in between leaves bytes without facts, which the next sweep takes. Floor 3.
  */
+
+import { listPackageFiles } from '../catalog/package-files.ts';
 import {
   deleteListing,
   deletePackage,
@@ -11,7 +13,6 @@ import {
   listUnneeded,
   type UnneededPackage,
 } from '../catalog/sweeping.ts';
-import { listPackageFiles } from '../catalog/package-files.ts';
 import { lockPackages, spellPackage } from './pool-lock.ts';
 import { horizonsOf, type Sweep } from './sweep-parts.ts';
 

@@ -130,9 +130,7 @@ async function findKnownFault(
   signatures: Verified,
   keys: readonly PublicKey[],
 ): Promise<string | undefined> {
-  const known = signatures.filter(({ keyID }) =>
-    keys.some((key) => key.getKeys(keyID).length > 0),
-  );
+  const known = signatures.filter(({ keyID }) => keys.some((key) => key.getKeys(keyID).length > 0));
   if (known.length === 0) return UNKNOWN_SIGNER;
   return findFault(known);
 }
