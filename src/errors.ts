@@ -41,7 +41,6 @@ export const REFUSALS = {
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',
-  CHECK_RUNNING: 'A check is under way',
   CHECK_FAILED: 'Check not finished',
   ADDRESS_UNAVAILABLE: 'Address not available',
   TOO_LARGE: 'Too large',

@@ -116,10 +116,12 @@ async function describeKnown(
   parts: IngestParts,
   intake: Intake,
   known: PackageRow,
-  component: string,
+  { component, file }: { component: string; file: ReceivedFile },
 ): Promise<Candidate> {
+  const stored = await parts.storage.stat(known.filename);
+  const writes = stored?.size === known.size ? [] : [{ key: known.filename, file }];
   const listing = await isListed(parts.catalog, intake.suite, component, known.id);
-  const shared = { component, row: known, isNew: false, writes: [], files: [] };
+  const shared = { component, row: known, isNew: false, writes, files: [] };
   const contents = undefined;
   return { ...shared, contents, listedIn: listing?.added_in };
 }
@@ -135,7 +137,7 @@ export async function matchBinary(
   const known = await findPackage(parts.catalog, name, version, architecture, kinOf(kind));
   if (known) {
     refuseOtherBytes(byName(control, architecture), known.sha256, file.sha256);
-    return { ...(await describeKnown(parts, intake, known, component)), contents };
+    return { ...(await describeKnown(parts, intake, known, proven)), contents };
   }
   const source = control.source.name;
   const filename = poolKey({ component, source, name, version, architecture, kind });
@@ -183,7 +185,7 @@ export async function matchSource(
   const known = await findPackage(parts.catalog, name, version, 'source', ['dsc']);
   if (known) {
     refuseOtherBytes(byName(control, 'source'), known.sha256, file.sha256);
-    const candidate = await describeKnown(parts, intake, known, component);
+    const candidate = await describeKnown(parts, intake, known, proven);
     const missing = members.filter((member) => member.file === undefined);
     // What one does not have, one does not bring into another suite.
     if (candidate.listedIn === undefined && missing.length > 0) {

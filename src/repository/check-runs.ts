@@ -48,25 +48,28 @@ export class CheckRuns {
     return { ...this.#state, progress };
   }
 
-  /** Begins one; one of the same kind that is under way is joined. @throws RefusalError CHECK_RUNNING */
+  /** Begins one; joins one of the same kind that is under way, and follows one of the other. */
   start(request: CheckRequest, findings: Findings, run: RunCheck): void {
-    if (this.#running) {
-      const { request: other } = this.#state;
-      if (other?.quick === request.quick && other.repair === request.repair) return;
-      throw new RefusalError('CHECK_RUNNING', 'another check is under way: wait for its end');
-    }
+    const { request: other } = this.#state;
+    const isSame = other?.quick === request.quick && other.repair === request.repair;
+    if (this.#running && isSame) return;
+    const before = this.#running?.ended ?? Promise.resolve();
     this.#state = {
       ...{ running: true, startedAt: this.#now(), endedAt: null, request },
       ...{ progress: null, report: null, failure: null },
     };
-    const ended = run(findings, request, this.#abort.signal).then(
-      () => this.#end({ report: findings.report() }),
-      (error: unknown) => this.#end({ failure: describe(error) }),
-    );
-    this.#running = { findings, ended };
+    const own = { findings, ended: Promise.resolve() };
+    this.#running = own;
+    own.ended = before
+      .then(() => run(findings, request, this.#abort.signal))
+      .then(
+        () => this.#end(own, { report: findings.report() }),
+        (error: unknown) => this.#end(own, { failure: describe(error) }),
+      );
   }
 
-  #end(outcome: Partial<CheckState>): void {
+  #end(ended: object, outcome: Partial<CheckState>): void {
+    if (this.#running !== ended) return;
     this.#running = undefined;
     this.#state = { ...this.#state, ...outcome, running: false, endedAt: this.#now() };
   }

@@ -15,6 +15,10 @@ import { checkPublications } from './check-publications.ts';
 import type { LivePublication } from './live.ts';
 import { NeededObjects } from './needed-objects.ts';
 import { isInFlight } from './sweep-parts.ts';
+
+/** Where a suite is published without a pause, its mirror is never caught still. */
+const MAX_MIRROR_ATTEMPTS = 5;
+
 import { pageUnrecorded } from './sweep-pool.ts';
 
 /** Runs a check to its end; what it finds is in `check.findings`. @throws where it is aborted. */
@@ -31,18 +35,29 @@ export async function checkRepository(check: Check): Promise<void> {
 async function checkMirrors(check: Check): Promise<void> {
   const { parts } = check;
   check.findings.begin('mirror', parts.live.size);
-  await parts.mirror.flush();
   for (const suite of [...parts.live.keys()]) {
     check.signal.throwIfAborted();
-    const live = parts.live.get(suite);
-    const why = live && (await findMirrorFault(check, live));
-    // Published meanwhile: then the mirror is on its way again.
-    if (why && parts.live.get(suite) === live) {
+    const why = await findLastingFault(check, suite);
+    if (why) {
       check.findings.fault('mirror', suite, why);
       check.mirrors.push(suite);
     }
     check.findings.advance(1);
   }
+}
+
+/** A publication that comes while its mirror is read sets that on its way again. */
+async function findLastingFault(check: Check, suite: string): Promise<string | undefined> {
+  const { live, mirror } = check.parts;
+  for (let attempt = 0; attempt < MAX_MIRROR_ATTEMPTS; attempt += 1) {
+    await mirror.flush();
+    const before = live.get(suite);
+    const why = before && (await findMirrorFault(check, before));
+    if (!why) return undefined;
+    await mirror.flush();
+    if (live.get(suite) === before && (await findMirrorFault(check, before))) return why;
+  }
+  return undefined;
 }
 
 async function findMirrorFault(
