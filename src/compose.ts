@@ -111,10 +111,14 @@ export async function isInitialised(
 const refuseEmpty = (): RefusalError =>
   new RefusalError(
     'NOT_INITIALISED',
-    'this data directory holds no repository: run `aptkeep init` first, or name another with --data',
+    'this data directory holds no repository: run `aptkeep init` first, or name another with --data; where its catalog was lost, `aptkeep check --repair` makes it again',
   );
 
-async function openRepository(
+/** The catalog in a file, made where it is missing; not migrated. */
+export const openCatalog = (path: string): Promise<Catalog> => openSqlite(path);
+
+/** What works on the packages of a data directory that the caller has locked. */
+export async function openRepository(
   config: Config,
   catalog: Catalog,
   signingKeys: SigningKey[],
