@@ -80,7 +80,7 @@ export function listServerNames(config: Config, recorded: readonly string[]): st
 }
 
 /** The name in the URL that hosts are given; one that the server certificate carries. */
-function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
+export function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
   const { host } = config.values.listen;
   const shown = site.server?.current.leaf.dnsNames.find(isHostName);
   const local = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host);
@@ -122,16 +122,17 @@ export async function openRepository(
   config: Config,
   catalog: Catalog,
   signingKeys: SigningKey[],
-  shared: { now: () => number; log: Logger },
+  shared: Pick<PublishParts, 'now' | 'log' | 'url'>,
 ): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
   const staging = join(config.data, 'pool', '.staging');
+  const distsStaging = join(config.data, 'dists', '.staging');
   const parts: PublishParts = {
     ...{ ...shared, catalog, storage, staging, signingKeys },
     indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
-    mirror: new Mirror({ storage, staging, log: shared.log }),
+    mirror: new Mirror({ storage, staging: distsStaging, log: shared.log }),
   };
   const publisher = new Publisher(parts);
   return {
@@ -166,10 +167,14 @@ export async function openParts(
     const crlLifetime = config.values['crl.lifetime'];
     const authority = await openAuthority({ catalog, certs, crlLifetime, now, log }, site);
     const signingKeys = await openSigningKeys(certs);
-    const repository = await openRepository(config, catalog, signingKeys, { now, log });
+    const repository = await openRepository(config, catalog, signingKeys, {
+      ...{ now, log },
+      // As it is when a Release is signed: the port may be chosen only when the server listens.
+      url: () => opened.url,
+    });
     const recorded = await readRecordedNames(catalog);
     const checks = new CheckRuns(now);
-    return {
+    const opened: OpenedParts = {
       config,
       authority,
       repository,
@@ -187,6 +192,7 @@ export async function openParts(
         await ground.release();
       },
     };
+    return opened;
   } catch (error) {
     await ground.release();
     throw error;
@@ -211,7 +217,11 @@ async function createFirstSuite(
   shared: { now: () => number; log: Logger },
   signingKeys: SigningKey[],
 ): Promise<void> {
-  const repository = await openRepository(config, catalog, signingKeys, shared);
+  const repository = await openRepository(config, catalog, signingKeys, {
+    ...shared,
+    // The first suite serves nothing by a URL.
+    url: () => '',
+  });
   try {
     await createSuite(repository, {
       name: 'stable',

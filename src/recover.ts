@@ -8,13 +8,14 @@ import { openSigningKeys } from './authority/archive-keys.ts';
 import type { CertsFolder } from './authority/files.ts';
 import { openCerts } from './authority/keys.ts';
 import { type RegainedCertificates, regainCertificates } from './authority/lost-catalog.ts';
+import { readSite } from './authority/site.ts';
 import { appendAudit } from './catalog/audit.ts';
 import { insertHost } from './catalog/hosts.ts';
 import { lockDirectory } from './catalog/lock-file.ts';
 import { migrate } from './catalog/migrate.ts';
 import { readSetting, writeSetting } from './catalog/settings.ts';
 import type { Catalog } from './catalog/sql.ts';
-import { openCatalog, openRepository } from './compose.ts';
+import { choosePublicName, openCatalog, openRepository } from './compose.ts';
 import type { Config } from './config.ts';
 import { RefusalError, systemCode } from './errors.ts';
 import { DEFAULT_GROUP } from './fleet/groups.ts';
@@ -124,7 +125,10 @@ async function fillCatalog(
   const { organisation, hostNames } = await readOrigins(certs, config);
   const certificates = await regainCertificates(catalog, certs, shown, now());
   const at = new Date(now()).toISOString();
-  const repository = await openRepository(config, catalog, signingKeys, { now, log });
+  const site = await readSite(config, now, log);
+  const url = `https://${choosePublicName(config, hostNames, site)}:${config.values.listen.port}`;
+  const shared = { now, log, url: () => url };
+  const repository = await openRepository(config, catalog, signingKeys, shared);
   try {
     const report = await rebuildRepository(repository, {
       ...{ suite: request.suite, organisation, read: request.read },

@@ -16,6 +16,7 @@ import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
+import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
@@ -50,6 +51,7 @@ export function createProgram(): Command {
   addCheckCommand(program);
   addImportCommand(program);
   addKeyCommands(program);
+  addSignerCommands(program);
   addHostCommands(program);
   addGroupCommands(program);
   addCompletionCommand(program);
