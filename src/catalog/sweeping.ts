@@ -159,6 +159,7 @@ export function listUnneeded(
 export async function deletePackage(sql: SqlExecutor, id: string): Promise<boolean> {
   const listed = await sql.get('SELECT 1 AS one FROM listing WHERE package_id = $1 LIMIT 1', id);
   if (listed) return false;
+  await sql.run('DELETE FROM host_package WHERE package_id = $1', id);
   await sql.run('DELETE FROM package_contents WHERE package_id = $1', id);
   await sql.run('DELETE FROM package_file WHERE package_id = $1', id);
   await sql.run('DELETE FROM package WHERE id = $1', id);

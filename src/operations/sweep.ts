@@ -1,7 +1,8 @@
 /** Freeing what nothing needs any more, and saying beforehand what that would be. Floor 5. */
 import { z } from 'zod';
-import type { KeepingRules } from '../repository/horizon.ts';
-import { NO_NEEDS } from '../repository/horizon.ts';
+import { listHeldPackages } from '../catalog/host-packages.ts';
+import { type KeepingRules, NO_NEEDS } from '../repository/horizon.ts';
+
 import { type SweepReport, sweepRepository } from '../repository/sweep.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
 
@@ -57,7 +58,12 @@ export async function sweepAsConfigured(
   { actor, dryRun, foreign }: { actor: string; dryRun: boolean; foreign: boolean },
 ): Promise<SweepReport> {
   const rules = readKeepingRules(parts);
-  const request = { rules, needs: NO_NEEDS, dryRun, foreign, actor };
+  const needs = {
+    ...NO_NEEDS,
+    // What a host has installed, it may have to be given again.
+    listNeeded: () => listHeldPackages(parts.repository.catalog),
+  };
+  const request = { rules, needs, dryRun, foreign, actor };
   try {
     return await sweepRepository(parts.repository, request);
   } finally {
