@@ -17,6 +17,7 @@ import { type Delivery, type ProvenSource, refuseMissing } from './delivery.ts';
 import type { IngestParts, ReceivedFile } from './ingest-request.ts';
 import { spellPackage } from './pool-lock.ts';
 import { renderDsc } from './reread.ts';
+import type { ExtraHash } from './suite-options.ts';
 
 /** A package that was read and proven, with the row it has or will have. */
 export interface Candidate {
@@ -36,6 +37,8 @@ export interface Candidate {
 export interface Intake {
   suite: string;
   actor: string;
+  /** Those that the suite asks for besides SHA256. */
+  hashes: readonly ExtraHash[];
   notes: readonly AuditNote[];
 }
 
