@@ -67,7 +67,10 @@ async function checkOtherHashes(file: ReceivedFile, named: NamedFile): Promise<v
     const expected = named[key];
     return expected === undefined ? [] : [{ key, expected, hash: createHash(key) }];
   });
-  const bytes = createReadStream(file.path, { highWaterMark: READ_BUFFER_BYTES });
+  const bytes =
+    file.bytes === undefined
+      ? createReadStream(file.path, { highWaterMark: READ_BUFFER_BYTES })
+      : [file.bytes];
   for await (const chunk of bytes) for (const { hash } of hashes) hash.update(chunk as Buffer);
   for (const { key, expected, hash } of hashes) {
     const found = hash.digest('hex');
