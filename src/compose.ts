@@ -25,6 +25,7 @@ import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
+import { Mirror } from './repository/mirror.ts';
 import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
@@ -116,18 +117,17 @@ async function openRepository(
   config: Config,
   catalog: Catalog,
   signingKeys: SigningKey[],
-  shared: { now: () => number; log: Logger },
+  shared: Pick<PublishParts, 'now' | 'log' | 'url'>,
 ): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
+  const staging = join(config.data, 'pool', '.staging');
+  const distsStaging = join(config.data, 'dists', '.staging');
   const parts: PublishParts = {
-    ...shared,
-    catalog,
-    storage,
-    staging: join(config.data, 'pool', '.staging'),
-    signingKeys,
-    indexes: new Indexes(catalog, storage),
+    ...{ ...shared, catalog, storage, staging, signingKeys },
+    indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
+    mirror: new Mirror({ storage, staging: distsStaging, log: shared.log }),
   };
   const publisher = new Publisher(parts);
   return {
@@ -137,6 +137,8 @@ async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.indexes.close();
+      await parts.mirror.flush();
       await storage.close();
     },
   };
@@ -161,9 +163,13 @@ export async function openParts(
     const crlLifetime = config.values['crl.lifetime'];
     const authority = await openAuthority({ catalog, certs, crlLifetime, now, log }, site);
     const signingKeys = await openSigningKeys(certs);
-    const repository = await openRepository(config, catalog, signingKeys, { now, log });
+    const repository = await openRepository(config, catalog, signingKeys, {
+      ...{ now, log },
+      // As it is when a Release is signed: the port may be chosen only when the server listens.
+      url: () => opened.url,
+    });
     const recorded = await readRecordedNames(catalog);
-    return {
+    const opened: OpenedParts = {
       config,
       authority,
       repository,
@@ -179,6 +185,7 @@ export async function openParts(
         await ground.release();
       },
     };
+    return opened;
   } catch (error) {
     await ground.release();
     throw error;
@@ -203,7 +210,11 @@ async function createFirstSuite(
   shared: { now: () => number; log: Logger },
   signingKeys: SigningKey[],
 ): Promise<void> {
-  const repository = await openRepository(config, catalog, signingKeys, shared);
+  const repository = await openRepository(config, catalog, signingKeys, {
+    ...shared,
+    // The first suite serves nothing by a URL.
+    url: () => '',
+  });
   try {
     await createSuite(repository, {
       name: 'stable',

@@ -11,9 +11,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findPackage } from '../../src/catalog/packages.ts';
 import { comparePublications } from '../../src/repository/compare.ts';
 import { type CopyRequest, copyPackages } from '../../src/repository/copy.ts';
-import { readPublishedFile } from '../../src/repository/mirror.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import { rollBack } from '../../src/repository/rollback.ts';
 import { spellStanding } from '../../src/repository/standing.ts';
+import { removeSuite } from '../../src/repository/suite-end.ts';
 import { setSuite } from '../../src/repository/suite-settings.ts';
 import { phasePackages, removePackages } from '../../src/repository/withdraw.ts';
 import {
@@ -43,7 +44,7 @@ async function readIndex(suite = 'stable', component = 'main'): Promise<string[]
   const live = parts.live.get(suite);
   const file = live?.files.get(`${component}/binary-amd64/Packages.gz`);
   if (!live || !file) throw new Error(`${suite} has no ${component}`);
-  const bytes = await buffer(await readPublishedFile(parts.storage, live, file));
+  const bytes = await buffer(await readPublishedFile(parts.storage, file));
   const plain = execFileSync('gzip', ['-dc'], { input: bytes }).toString();
   return plain
     .split('\n\n')
@@ -257,5 +258,17 @@ describe('publications', () => {
       code: 'PUBLICATION_UNKNOWN',
     });
     expect(parts.live.get('stable')?.number).toBe(4);
+  });
+
+  it('of a suite that was removed and made again are gone back to too', async () => {
+    await add('a');
+    const last = parts.live.get('stable');
+    await removeSuite(parts, 'stable', { force: true }, async () => {});
+    await publishFirst(parts);
+    expect(await readIndex()).toEqual([]);
+    const back = { to: 2, reason: 'removed by mistake', actor: 'test' };
+    expect(await rollBack(parts, 'stable', back)).toMatchObject({ publication: 4 });
+    expect(await readIndex()).toEqual(['a 1.0']);
+    expect(parts.live.get('stable')?.date).toBeGreaterThan(last?.date ?? 0);
   });
 });
