@@ -4,6 +4,7 @@
  * swept: not one update that fails, not one hash that differs, not one file that is missing.
  * APTKEEP_TEST_UPDATES asks for more of them than the suite of tests does.
  */
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
@@ -17,6 +18,8 @@ const UPDATES_A_HOST = Number(process.env.APTKEEP_TEST_UPDATES ?? 1600) / 4;
 const SUITES = ['stable', 'staged'];
 /** The same server under two names: two sources with options of their own. */
 const NAMES = ['localhost', '127.0.0.1'];
+/** In which turn of what is done meanwhile. */
+const ROTATION = { begins: 4, ends: 9 };
 const HOSTS = {
   'by-hash-and-pdiffs': { byHash: 'yes', pdiffs: 'yes' },
   'by-hash': { byHash: 'force', pdiffs: 'no' },
@@ -62,11 +65,21 @@ async function configure(root: AptRoot, client: Client, name: keyof typeof HOSTS
 
 const perform = (...words: string[]): Promise<string> => aptkeep(...words, '--data', data);
 
-let built_number = 0;
+/** As the client package does it: the file is replaced in one step. */
+async function giveKeyring(): Promise<void> {
+  const keyring = await perform('key', 'export', '--armor');
+  for (const { root } of hosts) {
+    const path = join(root.directory, 'etc/apt/keyrings/aptkeep.asc');
+    await writeFile(`${path}.new`, keyring, { mode: 0o644 });
+    await rename(`${path}.new`, path);
+  }
+}
+
+let builtNumber = 0;
 /** A package that is not there yet, in a suite. */
 async function uploadNext(suite: string): Promise<string> {
-  built_number += 1;
-  const wanted = { name: `churn${built_number % 7}`, version: `${built_number}` };
+  builtNumber += 1;
+  const wanted = { name: `churn${builtNumber % 7}`, version: `${builtNumber}` };
   const file = await buildSmall({ ...wanted, payloadBytes: 2000 }, built);
   expect((await putFile(uploader, server.url, file, `${suite}/`)).status).toBe(201);
   return `${wanted.name}=${wanted.version}`;
@@ -89,6 +102,14 @@ async function churn(isOver: () => boolean): Promise<number> {
       await perform('publication', 'rollback', 'staged', '--to', to, '--reason', 'test');
     }
     if (turns % 7 === 6) await perform('sweep');
+    if (turns === ROTATION.begins) {
+      await perform('key', 'rotate');
+      await giveKeyring();
+    }
+    if (turns === ROTATION.ends) {
+      await perform('key', 'rotate', '--finish', '--force');
+      await giveKeyring();
+    }
     if (turns % 11 === 10) await perform('publish', '--all');
   }
   return turns;
@@ -133,7 +154,7 @@ describe('hosts that update all the time', () => {
     expect(Object.fromEntries(faults)).toEqual(
       Object.fromEntries(Object.keys(HOSTS).map((name) => [name, []])),
     );
-    expect(turns).toBeGreaterThan(10);
+    expect(turns).toBeGreaterThan(ROTATION.ends);
   }, 1_800_000);
 
   it('end with what the server has', async () => {
