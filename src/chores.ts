@@ -10,6 +10,7 @@ import {
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
+import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
@@ -18,6 +19,7 @@ const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
+const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
 
@@ -89,6 +91,7 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let reservedAt = -Infinity;
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
@@ -115,6 +118,14 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       },
     },
     {
+      name: 'reserve',
+      due: () => reservedAt + RESERVE_CHECK_MS,
+      run: async () => {
+        reservedAt = now();
+        await parts.reserve.fill();
+      },
+    },
+    {
       name: 'server certificate',
       due: () => checkedAt + checkEvery(),
       run: async () => {
@@ -126,6 +137,16 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
   ];
 }
 
+/** A list that lapses closes the door, and a suite that lapses stops hosts: both may spend it. */
+async function runChore(parts: OpenedParts, chore: Chore): Promise<void> {
+  try {
+    await chore.run();
+  } catch (error) {
+    if (!(await spendReserve(parts, error))) throw error;
+    await chore.run();
+  }
+}
+
 /** Runs what is due, one after another; the answer ends it and waits for what is running. */
 export function startChores(parts: OpenedParts, chores: readonly Chore[]): () => Promise<void> {
   let running: Promise<void> | undefined;
@@ -134,7 +155,7 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
       const now = parts.now();
       if (now < chore.due() || now < (chore.retryAt ?? 0)) continue;
       try {
-        await chore.run();
+        await runChore(parts, chore);
       } catch (error) {
         chore.retryAt = now + RETRY_MS;
         parts.log.error({ event: 'timer failed', timer: chore.name, error: String(error) });

@@ -32,6 +32,7 @@ import { createSuite } from './repository/suites.ts';
 import { isHostName } from './settings.ts';
 import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
+import { createReserve } from './storage/reserve.ts';
 
 /** How long a local command waits for another one on the same data directory. */
 const LOCK_WAIT_MS = 10_000;
@@ -165,6 +166,7 @@ export async function openParts(
       repository,
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
+      reserve: createReserve(config.data),
       url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,

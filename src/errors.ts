@@ -28,6 +28,8 @@ export const REFUSALS = {
   GROUP_UNKNOWN: 'No such group',
   PACKAGE_CONFLICT: 'Other bytes under the same name, version and architecture',
   SUITE_EXISTS: 'Suite exists already',
+  SUITE_IN_USE: 'Suite in use',
+  IDENTITY_KEPT: 'Identity kept',
   HOST_EXISTS: 'Host exists already',
   ROTATION_STATE: 'Rotation not possible now',
   ROTATION_FOLLOWERS: 'Hosts still use what is to be taken away',

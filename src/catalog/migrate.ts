@@ -9,6 +9,7 @@ import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
+import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -22,6 +23,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   ENROLMENT_STATEMENTS,
   GENERATION_STATEMENTS,
   FORMAT_STATEMENTS,
+  LIFE_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

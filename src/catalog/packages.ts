@@ -24,6 +24,8 @@ export interface ListingRow {
   component: string;
   package_id: string;
   added_in: number;
+  /** Phased-Update-Percentage there; null for everybody at once. */
+  phased: number | null;
 }
 
 export type ListedPackage = Omit<PackageRow, 'stanza'> & { suite: string; listed_in: string };
@@ -65,11 +67,13 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    'INSERT INTO listing (suite, component, package_id, added_in) VALUES ($1, $2, $3, $4)',
+    `INSERT INTO listing (suite, component, package_id, added_in, phased)
+     VALUES ($1, $2, $3, $4, $5)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
+    row.phased,
   );
 }
 
@@ -156,6 +160,29 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
     filename,
   );
   return rows.map((row) => row.suite);
+}
+
+/** What a suite lists, without the stanzas; `phased` as there. */
+export type StandingPackage = Omit<PackageRow, 'stanza'> & {
+  listed_in: string;
+  phased: number | null;
+};
+
+/** What a suite listed in one of its publications, as long as that is written down. */
+export function listPackagesAt(
+  sql: SqlExecutor,
+  suite: string,
+  publication: number,
+): Promise<StandingPackage[]> {
+  return sql.all(
+    `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component, p.filename,
+       p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.component AS listed_in, l.phased
+     FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)
+     ORDER BY p.name, l.component, p.architecture, p.version`,
+    suite,
+    publication,
+  );
 }
 
 export async function countPackages(sql: SqlExecutor, suite: string): Promise<number> {

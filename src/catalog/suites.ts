@@ -18,19 +18,28 @@ export interface SuiteRow {
 }
 
 export function listSuites(sql: SqlExecutor): Promise<SuiteRow[]> {
-  return sql.all('SELECT * FROM suite ORDER BY name');
+  return sql.all('SELECT * FROM suite WHERE removed_at IS NULL ORDER BY name');
 }
 
 export function findSuite(sql: SqlExecutor, name: string): Promise<SuiteRow | undefined> {
-  return sql.get('SELECT * FROM suite WHERE name = $1', name);
+  return sql.get('SELECT * FROM suite WHERE name = $1 AND removed_at IS NULL', name);
 }
 
-/** Resolves with false where the name is taken. */
+/**
+ * Resolves with false where the name is taken. A suite of the name that was removed goes on with its
+ * numbers.
+ */
 export async function insertSuite(sql: SqlExecutor, row: SuiteRow): Promise<boolean> {
   const changed = await sql.run(
     `INSERT INTO suite (name, codename, origin, label, description, components, architectures,
        valid_for_ms, publication, created_at, options)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (name) DO NOTHING`,
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+     ON CONFLICT (name) DO UPDATE SET codename = excluded.codename, origin = excluded.origin,
+       label = excluded.label, description = excluded.description,
+       components = excluded.components, architectures = excluded.architectures,
+       valid_for_ms = excluded.valid_for_ms, created_at = excluded.created_at,
+       options = excluded.options, removed_at = NULL
+     WHERE suite.removed_at IS NOT NULL`,
     row.name,
     row.codename,
     row.origin,
@@ -52,4 +61,34 @@ export async function pointSuite(
   publication: number,
 ): Promise<void> {
   await sql.run('UPDATE suite SET publication = $2 WHERE name = $1', name, publication);
+}
+
+/** Everything but its name, its number and when it was made. */
+export async function updateSuite(
+  sql: SqlExecutor,
+  row: Omit<SuiteRow, 'publication' | 'created_at'>,
+): Promise<void> {
+  await sql.run(
+    `UPDATE suite SET codename = $2, origin = $3, label = $4, description = $5, components = $6,
+       architectures = $7, valid_for_ms = $8, options = $9 WHERE name = $1`,
+    row.name,
+    row.codename,
+    row.origin,
+    row.label,
+    row.description,
+    row.components,
+    row.architectures,
+    row.valid_for_ms,
+    row.options,
+  );
+}
+
+/** What it lists ends with it; its publications stay on record. */
+export async function markSuiteRemoved(sql: SqlExecutor, name: string, at: string): Promise<void> {
+  await sql.run(
+    `UPDATE listing SET removed_in = (SELECT publication + 1 FROM suite WHERE name = $1)
+     WHERE suite = $1 AND removed_in IS NULL`,
+    name,
+  );
+  await sql.run('UPDATE suite SET removed_at = $2 WHERE name = $1', name, at);
 }

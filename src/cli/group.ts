@@ -11,7 +11,7 @@ function showGroup(json: OutputOf<'group.show'>): Shown {
     text: renderPairs([
       ['group', json.name],
       ...(json.description ? [['description', json.description] as const] : []),
-      ['suites', json.suites?.join(' ') ?? 'all'],
+      ['suites', json.suites === null ? 'all' : json.suites.join(' ') || '-'],
       ['hosts', json.hosts.join(' ') || '-'],
     ]),
   };
@@ -66,7 +66,7 @@ export function addGroupCommands(program: Command): void {
       const json = await performer.perform('group.list', {});
       const rows = json.groups.map((one) => [
         one.name,
-        one.suites?.join(' ') ?? 'all',
+        one.suites === null ? 'all' : one.suites.join(' ') || '-',
         String(one.hosts.length),
         one.description,
       ]);

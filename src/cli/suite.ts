@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { RefusalError } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, addNoun, collectWords, parseCount, type Shown } from './command.ts';
+import { addLeaf, addNoun, parseCount, type Shown } from './command.ts';
+import { addSettingOptions, describeOptions, readSettings } from './suite-options.ts';
 import { formatSpan, formatTime, renderPairs, renderTable } from './table.ts';
 
 function showSuite(json: OutputOf<'suite.show'>): Shown {
@@ -21,18 +22,9 @@ function showSuite(json: OutputOf<'suite.show'>): Shown {
       ['date', formatTime(json.date)],
       ['valid until', formatTime(json.validUntil)],
       ['valid for', formatSpan(json.validForSeconds)],
+      ...describeOptions(json.options),
     ]),
   };
-}
-
-interface CreateOptions {
-  origin: string;
-  label: string;
-  codename?: string;
-  description?: string;
-  components?: string[];
-  architectures?: string[];
-  validFor?: number;
 }
 
 function addSuiteNoun(program: Command): void {
@@ -42,27 +34,19 @@ function addSuiteNoun(program: Command): void {
     summary: 'make a suite; its identity never changes by itself',
     example: 'aptkeep suite create testing --origin Uni --label Uni',
     options: (command) =>
-      command
-        .requiredOption('--origin <text>', 'Origin: who publishes it')
-        .requiredOption('--label <text>', 'Label: what it is')
-        .option('--codename <name>', "Codename (default: the suite's name)")
-        .option('--description <text>', 'Description')
-        .option('--components <names>', 'components (default: main)', collectWords)
-        .option('--architectures <names>', 'architectures (default: amd64,arm64)', collectWords)
-        .option('--valid-for <days>', 'days from Date to Valid-Until', parseCount),
-    run: async (performer, options, [name]) => {
-      const { validFor, ...rest } = options as unknown as CreateOptions;
-      const { origin, label, codename, description, components, architectures } = rest;
-      const input = {
-        ...{ name: String(name), origin, label },
-        ...(codename === undefined ? {} : { codename }),
-        ...(description === undefined ? {} : { description }),
-        ...(components === undefined ? {} : { components }),
-        ...(architectures === undefined ? {} : { architectures }),
-        ...(validFor === undefined ? {} : { validForDays: validFor }),
-      };
-      return showSuite(await performer.perform('suite.create', input));
-    },
+      addSettingOptions(
+        command
+          .requiredOption('--origin <text>', 'Origin: who publishes it')
+          .requiredOption('--label <text>', 'Label: what it is')
+          .option('--codename <name>', "Codename (default: the suite's name)"),
+      ),
+    run: async (performer, options, [name]) =>
+      showSuite(
+        await performer.perform('suite.create', {
+          name: String(name),
+          ...(readSettings(options) as { origin: string; label: string }),
+        }),
+      ),
   });
   addLeaf(suite, {
     usage: 'list',
@@ -95,6 +79,54 @@ function addSuiteNoun(program: Command): void {
     example: 'aptkeep suite show stable',
     run: async (performer, _options, [name]) =>
       showSuite(await performer.perform('suite.show', { suite: String(name) })),
+  });
+  addSettingLeaves(suite);
+}
+
+function addSettingLeaves(suite: Command): void {
+  addLeaf(suite, {
+    usage: 'set <name>',
+    summary: 'change what a suite is and has; in force with its next publication, made at once',
+    example: 'aptkeep suite set stable --components main,extra --changelogs',
+    options: (command) =>
+      addSettingOptions(command)
+        .option('--origin <text>', 'Origin; only with --force-identity')
+        .option('--label <text>', 'Label; only with --force-identity')
+        .option('--codename <name>', 'Codename; only with --force-identity')
+        .option(
+          '--force-identity',
+          'change what every host refuses, and --not-automatic, until an administrator agrees there',
+        )
+        .option('--force', 'take out packages that would have no place any more'),
+    check: (options) => {
+      if (Object.keys(readSettings(options)).length > 0) return;
+      throw new RefusalError('USAGE_INVALID', 'suite set: name what is to change');
+    },
+    run: async (performer, options, [name]) => {
+      const { force, forceIdentity } = options;
+      const input = {
+        suite: String(name),
+        ...readSettings(options),
+        ...(force ? { force: true } : {}),
+        ...(forceIdentity ? { forceIdentity: true } : {}),
+      };
+      return showSuite(await performer.perform('suite.set', input));
+    },
+  });
+  addLeaf(suite, {
+    usage: 'remove <name>',
+    summary: 'remove a suite; its packages stay in the pool until a sweep',
+    example: 'aptkeep suite remove testing',
+    options: (command) =>
+      command.option('--force', 'although it lists packages, or groups of hosts name it'),
+    run: async (performer, options, [name]) => {
+      const input = { suite: String(name), ...(options.force ? { force: true } : {}) };
+      const json = await performer.perform('suite.remove', input);
+      const groups = json.groups.length
+        ? `; the hosts of ${json.groups.join(', ')} may not read it any more`
+        : '';
+      return { json, text: `removed ${json.suite} with ${json.packages} packages${groups}\n` };
+    },
   });
 }
 

@@ -19,7 +19,7 @@ import {
   moveHost as updateHost,
 } from '../catalog/hosts.ts';
 import { listSuitesOfFile } from '../catalog/packages.ts';
-import type { Catalog } from '../catalog/sql.ts';
+import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
 import { RefusalError } from '../errors.ts';
 import { getSuite } from '../repository/suites.ts';
 import type { Readers, ReadingSource } from './reading.ts';
@@ -139,6 +139,41 @@ export function removeGroup(parts: GroupParts, name: string): Promise<void> {
       );
     }
     await deleteGroup(parts.repository.catalog, name);
+  });
+}
+
+/**
+ * Ends a suite while no group can come to name it; those that do are named, and left without it.
+ * @param end ends it, and runs what it is given in the transaction that does.
+ * @throws RefusalError SUITE_IN_USE where groups name it, unless `force`.
+ */
+export function releaseSuite<Result extends object>(
+  parts: GroupParts,
+  suite: string,
+  force: boolean,
+  end: (prepare: (sql: SqlExecutor) => Promise<void>) => Promise<Result>,
+): Promise<Result & { groups: string[] }> {
+  const { catalog } = parts.repository;
+  return catalog.lock('groups', async () => {
+    const naming = (await listGroups(catalog)).filter((row) => readSuites(row)?.includes(suite));
+    const groups = naming.map((row) => row.name);
+    if (groups.length > 0 && !force) {
+      throw new RefusalError(
+        'SUITE_IN_USE',
+        `the hosts of ${groups.join(', ')} may read suite ${suite} by name: take it out of what these groups may read first, or --force does`,
+      );
+    }
+    try {
+      const result = await end(async (sql) => {
+        for (const row of naming) {
+          const suites = readSuites(row)?.filter((name) => name !== suite);
+          await updateGroup(sql, { ...row, suites: JSON.stringify(suites) });
+        }
+      });
+      return { ...result, groups };
+    } finally {
+      parts.readers.invalidate();
+    }
   });
 }
 

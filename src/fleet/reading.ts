@@ -71,7 +71,7 @@ const allows = ({ suites }: Scope, suite: string): boolean =>
   suites === null || suites.includes(suite);
 
 const describeScope = ({ suites, who }: Scope): string =>
-  `${who()} may read ${suites === null ? 'every suite' : suites.join(', ')}`;
+  `${who()} may read ${suites === null ? 'every suite' : suites.join(', ') || 'no suite'}`;
 
 export class Readers {
   readonly #source: ReadingSource;

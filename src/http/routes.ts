@@ -34,6 +34,8 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'suite.create': post('/v1/suites'),
   'suite.list': get('/v1/suites'),
   'suite.show': get('/v1/suites/{suite}'),
+  'suite.set': post('/v1/suites/{suite}'),
+  'suite.remove': { method: 'DELETE', path: '/v1/suites/{suite}' },
   'suite.publish': post('/v1/suites/{suite}/publish'),
   'publication.list': get('/v1/suites/{suite}/publications'),
   'publication.show': get('/v1/suites/{suite}/publications/{number}'),

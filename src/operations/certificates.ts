@@ -157,6 +157,7 @@ export const revokeCertificate = defineOperation({
   summary: 'Revoke a name, or a serial and what was issued by renewing it; in force when answered',
   roles: ADMINS,
   changes: true,
+  spendsReserve: true,
   input: z.object({
     ...nameOrSerial.shape,
     reason: z.enum(REVOCATION_REASONS as unknown as [RevocationReason]).default('unspecified'),

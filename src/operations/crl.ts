@@ -103,6 +103,7 @@ export const refreshCrl = defineOperation({
   summary: "Issue the next revocation list now, or read those of a site's own authorities again",
   roles: ADMINS,
   changes: true,
+  spendsReserve: true,
   input: z.object({}),
   output: crl,
   async run(parts) {

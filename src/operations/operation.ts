@@ -3,10 +3,12 @@ import type { z } from 'zod';
 import type { Authority } from '../authority/authority.ts';
 import type { Role } from '../authority/profiles.ts';
 import type { Config } from '../config.ts';
+import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
 import type { PublishParts } from '../repository/publish.ts';
 import type { Publisher } from '../repository/publisher.ts';
+import type { Reserve } from '../storage/reserve.ts';
 
 /** Who asks. `serial` is null for the local command line, which the data directory's owner runs. */
 export interface Actor {
@@ -45,6 +47,8 @@ export interface Parts {
   repository: PublishParts & { publisher: Publisher };
   readers: Readers;
   activity: Activity;
+  /** What a full disk gives back. */
+  reserve: Reserve;
   /** Where hosts reach the server, without a slash at the end. */
   url: string;
   /** The names that the server's certificate needs, as configured and recorded. */
@@ -62,11 +66,24 @@ export interface Operation<
   roles: readonly Role[];
   /** Whether it changes anything: then it is written to the audit log. */
   changes: boolean;
+  /** Whether a full disk gives back its reserve for it: what frees room, or closes a door. */
+  spendsReserve?: boolean;
   input: Input;
   output: Output;
   /** What it is about, for the audit log. */
   subject?: (input: z.output<Input>) => string;
   run: (parts: Parts, input: z.output<Input>, actor: Actor) => Promise<z.input<Output>>;
+}
+
+/** Gives the reserve back where an error says that there is no room; whether to try once more. */
+export async function spendReserve(
+  { reserve, log }: Pick<Parts, 'reserve' | 'log'>,
+  error: unknown,
+): Promise<boolean> {
+  if (!(error instanceof RefusalError) || error.code !== 'SPACE_EXHAUSTED') return false;
+  if (!(await reserve.spend())) return false;
+  log.warn({ event: 'disk full', why: error.message, reserve: 'given back' });
+  return true;
 }
 
 /** Keeps the types of input and output together. */

@@ -5,7 +5,7 @@ import { type ZodError, z } from 'zod';
 import type { Role } from '../authority/profiles.ts';
 import { appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
-import type { Actor, Operation, Parts } from './operation.ts';
+import { type Actor, type Operation, type Parts, spendReserve } from './operation.ts';
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
 
 function describeFault(error: ZodError): string {
@@ -65,6 +65,21 @@ export async function checkAhead(
   }
 }
 
+/** Once more with the reserve of a full disk; every operation that spends it is safe to repeat. */
+async function runOperation(
+  parts: Parts,
+  operation: Operation,
+  input: unknown,
+  actor: Actor,
+): Promise<unknown> {
+  try {
+    return await operation.run(parts, input, actor);
+  } catch (error) {
+    if (operation.spendsReserve !== true || !(await spendReserve(parts, error))) throw error;
+    return operation.run(parts, input, actor);
+  }
+}
+
 /**
  * Perform an operation for an actor.
  * @throws RefusalError ROLE_FORBIDDEN, INPUT_INVALID, and those of the operation.
@@ -81,7 +96,7 @@ export async function perform<Name extends OperationName>(
     checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
-    const output = operation.output.parse(await operation.run(parts, parsed, actor));
+    const output = operation.output.parse(await runOperation(parts, operation, parsed, actor));
     if (operation.changes) {
       // Answered when it is in force in every process that judges requests.
       await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);

@@ -8,6 +8,7 @@ import {
   listPublications as readPublications,
   signSuiteAgain,
 } from '../repository/publications.ts';
+import { omitUndefined } from '../repository/suite-settings.ts';
 import { createSuite as create, getSuite, readSuiteRow, type Suite } from '../repository/suites.ts';
 import {
   type Actor,
@@ -16,8 +17,9 @@ import {
   type Parts,
   REPOSITORY_READERS,
 } from './operation.ts';
+import { suiteOptions, suiteOptionsInput } from './suite-options.ts';
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 
 const suite = z.object({
   name: z.string(),
@@ -28,6 +30,7 @@ const suite = z.object({
   components: z.array(z.string()),
   architectures: z.array(z.string()),
   validForSeconds: z.number().describe('from Date to Valid-Until'),
+  options: suiteOptions,
   packages: z.number(),
   publication: z.number().describe('the number of the current publication'),
   date: z.string().nullable(),
@@ -49,6 +52,11 @@ export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<
   const live = parts.repository.live.get(from.name);
   return {
     ...rest,
+    options: {
+      ...rest.options,
+      hashes: [...rest.options.hashes],
+      signers: rest.options.signers && [...rest.options.signers],
+    },
     validForSeconds: validFor / 1000,
     packages: await countPackages(parts.repository.catalog, from.name),
     date: live ? new Date(live.date).toISOString() : null,
@@ -96,14 +104,20 @@ export const createSuite = defineOperation({
     components: z.array(z.string()).default(['main']),
     architectures: z.array(z.string()).default(['amd64', 'arm64']),
     validForDays: z.coerce.number().int().min(1).max(3650).optional(),
+    options: suiteOptionsInput.optional(),
   }),
   output: suite,
   subject: (input) => input.name,
   async run(parts, input, actor) {
-    const { validForDays, codename, ...definition } = input;
+    const { validForDays, codename, options = {}, ...definition } = input;
     const configured = parts.config.values['suite.validFor'];
     const validFor = validForDays === undefined ? configured : validForDays * DAY_MS;
-    await create(parts.repository, { ...definition, codename: codename ?? input.name, validFor });
+    await create(parts.repository, {
+      ...definition,
+      codename: codename ?? input.name,
+      validFor,
+      options: omitUndefined(options),
+    });
     await signSuiteAgain(parts.repository, input.name, actor.name, 'create suite');
     return describeSuite(parts, await getSuite(parts.repository, input.name));
   },

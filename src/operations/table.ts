@@ -19,6 +19,7 @@ import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
 import { showStatus } from './status.ts';
+import { removeSuite, setSuite } from './suite-life.ts';
 import {
   createSuite,
   listPublications,
@@ -47,6 +48,8 @@ export const OPERATIONS = {
   'suite.list': listSuites,
   'suite.show': showSuite,
   'suite.publish': publishSuite,
+  'suite.set': setSuite,
+  'suite.remove': removeSuite,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,

@@ -5,9 +5,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
-import { insertPublication, type PublicationRow } from '../catalog/publications.ts';
+import {
+  findPublication,
+  insertPublication,
+  type PublicationRow,
+} from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite } from '../catalog/suites.ts';
+import { pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -16,7 +20,8 @@ import type { Indexes } from './indexes.ts';
 import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
 import { mirrorPublication } from './mirror.ts';
 import type { Repository } from './repository.ts';
-import { getSuite, type Suite } from './suites.ts';
+import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
+import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
 
 export interface PublishParts extends Repository {
   indexes: Indexes;
@@ -51,6 +56,9 @@ async function sign(
     suite: suite.name,
     codename: suite.codename,
     ...(suite.description ? { description: suite.description } : {}),
+    version: suite.options.version,
+    notAutomatic: suite.options.notAutomatic,
+    butAutomaticUpgrades: suite.options.butAutomaticUpgrades,
     date: new Date(date),
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
@@ -60,18 +68,32 @@ async function sign(
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
 }
 
+function applySettings(suite: Suite, { settings }: Change): Suite {
+  if (!settings) return suite;
+  const options = { ...DEFAULT_SUITE_OPTIONS, ...settings.options };
+  return { ...settings, options, publication: suite.publication };
+}
+
+/** Also of a suite that was removed and made again: hosts have its last Date. */
+async function findLastDate(parts: PublishParts, suite: Suite): Promise<number> {
+  const live = parts.live.get(suite.name);
+  if (live) return live.date;
+  const last = await findPublication(parts.catalog, suite.name, suite.publication);
+  return last ? Date.parse(last.date) : 0;
+}
+
 async function recordChange(
   sql: SqlExecutor,
   suite: string,
   number: number,
   change: Change,
 ): Promise<void> {
-  for (const { row, component, isNew } of change.additions) {
-    if (isNew) await insertPackage(sql, row);
-    await insertListing(sql, { suite, component, package_id: row.id, added_in: number });
-  }
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
+  }
+  for (const { row, component, isNew, phased = null } of change.additions) {
+    if (isNew) await insertPackage(sql, row);
+    await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }
 }
 
@@ -84,11 +106,11 @@ export async function publishSuite(
   name: string,
   change: Change,
 ): Promise<{ number: number }> {
-  const suite = await getSuite(parts, name);
+  const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
   const number = suite.publication + 1;
   const files = await parts.indexes.update(suite, previous, change);
-  const date = await chooseDate(parts.now, previous?.date ?? 0, suite.validFor);
+  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
@@ -107,6 +129,7 @@ export async function publishSuite(
     created_at: new Date(parts.now()).toISOString(),
   };
   await parts.catalog.transaction(async (sql) => {
+    if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);

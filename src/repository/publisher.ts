@@ -3,11 +3,12 @@
  * and each caller's answer waits for the one that contains its change. Floor 3.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Addition, Change } from './change.ts';
+import type { Addition, Change, ChangePlan } from './change.ts';
 import { type PublishParts, publishSuite } from './publish.ts';
+import { getSuite } from './suites.ts';
 
 interface Waiting {
-  change: Change;
+  change: Change | ChangePlan;
   resolve: (publication: { number: number }) => void;
   reject: (error: unknown) => void;
 }
@@ -24,8 +25,11 @@ export class Publisher {
     this.#parts = parts;
   }
 
-  /** Resolves with the publication that holds the change, once it is durable. */
-  submit(suite: string, change: Change): Promise<{ number: number }> {
+  /**
+   * Resolves with the publication that holds the change, once it is durable; with the current one
+   * where a plan found nothing to change.
+   */
+  submit(suite: string, change: Change | ChangePlan): Promise<{ number: number }> {
     return new Promise((resolve, reject) => {
       const waiting = this.#waiting.get(suite) ?? [];
       waiting.push({ change, resolve, reject });
@@ -47,21 +51,53 @@ export class Publisher {
     // One turn of the event loop: uploads that ended together are taken together.
     await new Promise(setImmediate);
     for (;;) {
-      const batch = this.#waiting.get(suite) ?? [];
-      this.#waiting.delete(suite);
+      const batch = this.#take(suite);
       if (batch.length === 0) break;
       try {
         const publication = await this.#parts.catalog.lock(`suite:${suite}`, () =>
-          publishSuite(this.#parts, suite, joinChanges(batch.map((one) => one.change))),
+          this.#publish(suite, batch),
         );
         for (const one of batch) one.resolve(publication);
       } catch (error) {
-        this.#parts.indexes.forget(suite);
         for (const one of batch) one.reject(error);
       }
     }
     this.#running.delete(suite);
   }
+
+  #take(suite: string): Waiting[] {
+    const waiting = this.#waiting.get(suite) ?? [];
+    const batch = takeTogether(waiting);
+    if (waiting.length === 0) this.#waiting.delete(suite);
+    return batch;
+  }
+
+  async #publish(suite: string, batch: readonly Waiting[]): Promise<{ number: number }> {
+    const change = await this.#workOut(suite, batch);
+    if (!change) return { number: (await getSuite(this.#parts, suite)).publication };
+    try {
+      return await publishSuite(this.#parts, suite, change);
+    } catch (error) {
+      this.#parts.indexes.forget(suite);
+      throw error;
+    }
+  }
+
+  async #workOut(suite: string, batch: readonly Waiting[]): Promise<Change | undefined> {
+    const [first] = batch;
+    if (typeof first?.change === 'function') {
+      return first.change(await getSuite(this.#parts, suite));
+    }
+    return joinChanges(
+      batch.map((one) => one.change).filter((change) => typeof change !== 'function'),
+    );
+  }
+}
+
+/** The changes that can be published together; a plan is alone, it has to see what is before it. */
+function takeTogether(waiting: Waiting[]): Waiting[] {
+  const plan = waiting.findIndex((one) => typeof one.change === 'function');
+  return waiting.splice(0, plan === -1 ? waiting.length : Math.max(plan, 1));
 }
 
 function joinChanges(changes: readonly Change[]): Change {

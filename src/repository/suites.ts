@@ -72,14 +72,25 @@ function checkLine(field: string, value: string, minimum: number): void {
   );
 }
 
-/**
- * Record a new suite; it has no publication yet.
- * @throws RefusalError SUITE_EXISTS, INPUT_INVALID
- */
-export async function createSuite(
-  repository: Repository,
+/** As the catalog holds it. */
+export function spellSuiteRow(
   definition: SuiteDefinition,
-): Promise<Suite> {
+): Omit<SuiteRow, 'publication' | 'created_at'> {
+  const { name, codename, origin, label, description, validFor } = definition;
+  return {
+    ...{ name, codename, origin, label, description },
+    components: JSON.stringify(definition.components),
+    architectures: JSON.stringify(definition.architectures),
+    valid_for_ms: validFor,
+    options: recordSuiteOptions({ ...DEFAULT_SUITE_OPTIONS, ...definition.options }),
+  };
+}
+
+/**
+ * What a suite may be, each name once.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function checkDefinition(definition: SuiteDefinition): SuiteDefinition {
   checkSuiteName(definition.name);
   checkSuiteName(definition.codename);
   checkLine('Origin', definition.origin, 1);
@@ -100,19 +111,35 @@ export async function createSuite(
       'architecture "all" is not named for a suite: its packages stand in the index of every architecture',
     );
   }
-  const inserted = await insertSuite(repository.catalog, {
-    name: definition.name,
-    codename: definition.codename,
-    origin: definition.origin,
-    label: definition.label,
-    description: definition.description,
-    components: JSON.stringify([...new Set(definition.components)]),
-    architectures: JSON.stringify([...new Set(definition.architectures)]),
-    valid_for_ms: definition.validFor,
-    publication: 0,
-    created_at: new Date(repository.now()).toISOString(),
-    options: recordSuiteOptions({ ...DEFAULT_SUITE_OPTIONS, ...definition.options }),
-  });
+  checkOptions({ ...DEFAULT_SUITE_OPTIONS, ...definition.options });
+  return {
+    ...definition,
+    components: [...new Set(definition.components)],
+    architectures: [...new Set(definition.architectures)],
+  };
+}
+
+function checkOptions(options: SuiteOptions): void {
+  checkLine('Version', options.version, 0);
+  if (!options.butAutomaticUpgrades || options.notAutomatic) return;
+  throw new RefusalError(
+    'INPUT_INVALID',
+    'ButAutomaticUpgrades says something of a suite that is NotAutomatic alone: ask for both',
+  );
+}
+
+/**
+ * Record a new suite; it has no publication yet, or none of its own where one of the name was
+ * removed.
+ * @throws RefusalError SUITE_EXISTS, INPUT_INVALID
+ */
+export async function createSuite(
+  repository: Repository,
+  definition: SuiteDefinition,
+): Promise<Suite> {
+  const row = spellSuiteRow(checkDefinition(definition));
+  const created_at = new Date(repository.now()).toISOString();
+  const inserted = await insertSuite(repository.catalog, { ...row, publication: 0, created_at });
   if (!inserted) throw new RefusalError('SUITE_EXISTS', `suite ${definition.name} exists already`);
   return getSuite(repository, definition.name);
 }

@@ -57,19 +57,25 @@ afterEach(async () => {
 
 async function list(suite: string, addedIn = 1): Promise<void> {
   await catalog.run(
-    `insert into suite values ($1, $1, 'o', 'l', '', '["main"]', '[]', 1, 1, $2)
+    `insert into suite (name, codename, origin, label, description, components, architectures,
+       valid_for_ms, publication, created_at) values ($1, $1, 'o', 'l', '', '["main"]', '[]', 1, 1, $2)
      on conflict (name) do nothing`,
     suite,
     AT,
   );
   await catalog.run(
-    `insert into package values ('1', 'a', '1', 'all', 'deb', 'a', 'main', $1, $2, 1, 'x', $3, 'x')
+    `insert into package (id, name, version, architecture, kind, source, component, stanza,
+       filename, size, sha256, uploaded_at, uploaded_by) values ('1', 'a', '1', 'all', 'deb', 'a', 'main', $1, $2, 1, 'x', $3, 'x')
      on conflict (id) do nothing`,
     Buffer.from('x'),
     FILE,
     AT,
   );
-  await catalog.run("insert into listing values ($1, 'main', '1', $2, null)", suite, addedIn);
+  await catalog.run(
+    "insert into listing (suite, component, package_id, added_in) values ($1, 'main', '1', $2)",
+    suite,
+    addedIn,
+  );
 }
 
 const mayRead = (reader: Reader, suite: string): Promise<string> =>

@@ -77,6 +77,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   },
   'suite.list': { roles: ALL_BUT_HOSTS },
   'suite.show': { roles: ALL_BUT_HOSTS, path: suite },
+  'suite.set': { roles: ADMIN, path: suite, body: (role) => ({ description: `set by ${role}` }) },
+  'suite.remove': { roles: ADMIN, path: (role) => ({ suite: `made-by-${role}` }) },
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },

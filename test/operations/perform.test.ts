@@ -39,6 +39,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'suite.list': ['uploader', 'observer', 'admin'],
   'suite.show': ['uploader', 'observer', 'admin'],
   'suite.publish': ['admin'],
+  'suite.set': ['admin'],
+  'suite.remove': ['admin'],
   'package.add': ['uploader', 'admin'],
   'package.list': ['uploader', 'observer', 'admin'],
   'package.show': ['uploader', 'observer', 'admin'],
@@ -71,6 +73,7 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
+  ...(['suite.set', 'suite.remove'] as const),
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
   ...(['group.create', 'group.set', 'group.remove'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
@@ -95,6 +98,8 @@ beforeAll(async () => {
   const kits = await perform(site.parts, ACTORS.admin, 'certificate.show', {
     certificate: 'fresh',
   });
+  const passing = { name: 'passing', origin: 'Uni', label: 'Uni' };
+  await perform(site.parts, ACTORS.admin, 'suite.create', passing);
   others.set('host.enrol', {
     ...{ ...ACTORS.host, name: 'fresh', role: 'enrolment' },
     serial: kits.certificates[0]?.serial ?? '',
@@ -121,6 +126,8 @@ beforeAll(async () => {
     'suite.list': {},
     'suite.show': { suite: 'stable' },
     'suite.publish': { suite: 'stable' },
+    'suite.set': { suite: 'testing', description: 'what comes next' },
+    'suite.remove': { suite: 'passing' },
     'package.add': { files: [file], suite: 'stable' },
     'package.list': { query: 'hel', suite: 'stable' },
     'package.show': { package: 'hello', version: '1.0' },
