@@ -9,11 +9,13 @@ import {
 } from './authority/server-certificate.ts';
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
+import { listSuites } from './catalog/suites.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+import { checkPrograms, readSuiteRow } from './repository/suites.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
@@ -68,8 +70,16 @@ export async function logAuditHead({ authority, log }: OpenedParts): Promise<voi
   log.info({ event: 'audit.head', number, hash });
 }
 
+/** A server that could not publish a suite says so at once. @throws RefusalError PROGRAM_MISSING */
+async function checkSuitePrograms({ repository }: OpenedParts): Promise<void> {
+  for (const row of await listSuites(repository.catalog)) {
+    await checkPrograms(readSuiteRow(row).options);
+  }
+}
+
 /** Before anybody is let in: names, certificate, lists and mirror as they should be. */
 export async function prepareServing(parts: OpenedParts): Promise<void> {
+  await checkSuitePrograms(parts);
   await recordHostNames(parts);
   warnOfName(parts);
   await renewServerCertificate(parts);
