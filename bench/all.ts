@@ -2,23 +2,26 @@
  * Every figure the project claims, one after another: `npm run bench`, or `npm run bench -- serve`
  * for those whose name contains the word. Prints a table; asserts nothing.
  */
+import { measurePublishing } from './publish/publish.ts';
 import { measureServing } from './serve.ts';
 import { measureSize } from './size.ts';
 import { measureStart } from './start.ts';
 import { measureTrust } from './trust.ts';
 import { measureUploads } from './upload.ts';
 
-const BENCHES: Record<string, () => Promise<void> | void> = {
+/** `words` are what follows the name. */
+const BENCHES: Record<string, (words: readonly string[]) => Promise<void> | void> = {
   start: measureStart,
   upload: measureUploads,
+  publish: measurePublishing,
   serve: measureServing,
   trust: measureTrust,
   size: measureSize,
 };
 
-const wanted = process.argv[2] ?? '';
+const [wanted = '', ...words] = process.argv.slice(2);
 for (const [name, measure] of Object.entries(BENCHES)) {
   if (!name.includes(wanted)) continue;
   console.log(`\n== ${name}`);
-  await measure();
+  await measure(words);
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 export const ROOT = resolve(import.meta.dirname, '..');
-const PROGRAM = join(ROOT, 'bin/aptkeep');
+export const PROGRAM = join(ROOT, 'bin/aptkeep');
 /** Clock ticks of /proc are a hundredth of a second on every Debian kernel. */
 const TICK_MS = 10;
 /** A revocation list of a hundred thousand entries is printed in ten million. */
@@ -14,11 +14,15 @@ const MAX_OUTPUT_BYTES = 2 ** 28;
 export interface BenchServer {
   url: string;
   data: string;
+  pid: number;
   /** CPU time of the process so far, user and system, in milliseconds. */
   cpu(): number;
   /** Resident memory now, in MiB. */
   memory(): number;
   run(...words: string[]): string;
+  /** Ends the process. */
+  halt(): Promise<void>;
+  /** Ends the process, and removes its data directory. */
   stop(): Promise<void>;
 }
 
@@ -37,7 +41,7 @@ export function readCpu(pid: number | undefined): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-/** `data` is removed when it stops. `settings` by their variables. */
+/** `settings` by their variables. */
 export async function startServer(
   data = makeDataDirectory(),
   settings: Record<string, string> = {},
@@ -55,17 +59,22 @@ export async function startServer(
     });
     child.once('exit', () => fail(new Error('the server ended')));
   });
+  const halt = async (): Promise<void> => {
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill('SIGTERM');
+    await ended;
+  };
   const proc = (file: string): string => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
   return {
     url,
     data,
+    pid: child.pid ?? 0,
     cpu: () => readCpu(child.pid),
     memory: () => Number(/VmRSS:\s+(\d+)/.exec(proc('status'))?.[1]) / 1024,
     run: (...words) => runProgram(...words, '--data', data),
+    halt,
     async stop() {
-      const ended = new Promise((done) => child.once('exit', done));
-      child.kill('SIGTERM');
-      await ended;
+      await halt();
       rmSync(data, { recursive: true });
     },
   };

@@ -13,6 +13,8 @@ import { listSuites } from './catalog/suites.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
+import { sweepAsConfigured } from './operations/sweep.ts';
+import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 import { checkPrograms, readSuiteRow } from './repository/suites.ts';
@@ -20,10 +22,13 @@ import { checkPrograms, readSuiteRow } from './repository/suites.ts';
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
+const FIRST_SWEEP_MS = 3_600_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
 const RECHECK_MS = 60_000;
+/** Lines that no publication takes along are in Contents after this. */
+const CONTENTS_MS = 60_000;
 
 /**
  * A server certificate that is missing, lacks a name or nears its end is made anew; one that the
@@ -94,6 +99,8 @@ export interface Chore {
   /** When it is due next, in milliseconds since the epoch. */
   due: () => number;
   run: () => Promise<unknown>;
+  /** Ends what `run` left at work in the background. */
+  end?: () => Promise<void>;
   retryAt?: number;
 }
 
@@ -101,7 +108,12 @@ export interface Chore {
 export function listChores(parts: OpenedParts, reload: () => Promise<void>): Chore[] {
   const { authority, repository, now } = parts;
   let checkedAt = now();
+  let contentsAt = now();
+  const backlog = new ContentsBacklog(repository);
   let reservedAt = -Infinity;
+  const sweepEvery = parts.config.values['sweep.every'];
+  // A server that is started every day sweeps too.
+  let sweepDue = now() + Math.min(sweepEvery ?? 0, FIRST_SWEEP_MS);
   const issuedAt = (): number => authority.trust.nextUpdate - authority.crlLifetime;
   const checkEvery = (): number => (authority.server?.fault ? RECHECK_MS : CERTIFICATE_CHECK_MS);
   return [
@@ -128,6 +140,14 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       },
     },
     {
+      name: 'sweep',
+      due: () => (sweepEvery === null ? Infinity : sweepDue),
+      run: async () => {
+        await sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false });
+        sweepDue = now() + (sweepEvery ?? 0);
+      },
+    },
+    {
       name: 'reserve',
       due: () => reservedAt + RESERVE_CHECK_MS,
       run: async () => {
@@ -143,6 +163,15 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
         if (await renewServerCertificate(parts)) await reload();
         checkedAt = at;
       },
+    },
+    {
+      name: 'contents',
+      due: () => contentsAt + CONTENTS_MS,
+      run: async () => {
+        contentsAt = now();
+        backlog.start();
+      },
+      end: () => backlog.end(),
     },
   ];
 }
@@ -180,5 +209,6 @@ export function startChores(parts: OpenedParts, chores: readonly Chore[]): () =>
   return async () => {
     clearInterval(timer);
     await running;
+    for (const chore of chores) await chore.end?.();
   };
 }

@@ -29,6 +29,7 @@ import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
 import { createSuite } from './repository/suites.ts';
+import type { SweepParts } from './repository/sweep-parts.ts';
 import { isHostName } from './settings.ts';
 import type { SigningKey } from './signing/signing-key.ts';
 import { clearUnfinished, openDirectory } from './storage/directory.ts';
@@ -116,7 +117,7 @@ async function openRepository(
   catalog: Catalog,
   signingKeys: SigningKey[],
   shared: { now: () => number; log: Logger },
-): Promise<PublishParts & { publisher: Publisher; close(): Promise<void> }> {
+): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
   const parts: PublishParts = {
@@ -132,6 +133,8 @@ async function openRepository(
   return {
     ...parts,
     publisher,
+    // Of the disk's clock, which is this machine's, whatever `now` says.
+    openedAt: Date.now(),
     async close() {
       await publisher.settle();
       await storage.close();
@@ -185,7 +188,7 @@ export async function openParts(
 function createActivity(startedAt: number): Parts['activity'] {
   const counters = { connections: 0, requests: 0, refusals: 0, uploads: 0 };
   const bytes = { bytesReceived: 0, bytesSent: 0, workerMemoryBytes: 0 };
-  return { startedAt, ...counters, ...bytes, workers: 0 };
+  return { startedAt, ...counters, ...bytes, workers: 0, imports: new Map() };
 }
 
 /** Host names that init or an earlier start was given, besides the machine's own. */

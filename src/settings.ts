@@ -5,20 +5,20 @@
 import { isIP } from 'node:net';
 import { isAbsolute } from 'node:path';
 import type { LogLevel } from './log.ts';
+import {
+  address,
+  boolean,
+  choice,
+  count,
+  duration,
+  durationFrom,
+  type Notation,
+  optionalAddress,
+  optionalDuration,
+  size,
+  text,
+} from './notation.ts';
 import { Secret } from './secret.ts';
-
-export interface Address {
-  host: string;
-  port: number;
-}
-
-/** How one setting is written; `parse` returns undefined for what it does not accept. */
-interface Notation<Value> {
-  parse(text: string): Value | undefined;
-  allowed: string;
-  /** What stands between the items of a YAML list in the text; a comma where nothing is said. */
-  separator?: string;
-}
 
 interface Setting<Value> extends Notation<Value> {
   fallback: string;
@@ -28,68 +28,6 @@ interface Setting<Value> extends Notation<Value> {
 }
 
 const MAX_WORKERS = 64;
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const UNIT_BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const;
-
-function scaled<Unit extends string>(
-  units: Record<Unit, number>,
-  minimum: number,
-  allowed: string,
-): Notation<number> {
-  const pattern = new RegExp(`^(\\d{1,12})(${Object.keys(units).join('|')})$`);
-  return {
-    allowed,
-    parse: (text) => {
-      const match = pattern.exec(text);
-      const value = match ? Number(match[1]) * units[match[2] as Unit] : Number.NaN;
-      return Number.isSafeInteger(value) && value >= minimum ? value : undefined;
-    },
-  };
-}
-
-const duration = scaled(
-  UNIT_MS,
-  1000,
-  'a duration of at least one second, like 8s, 15m, 24h or 90d',
-);
-const size = scaled(UNIT_BYTES, 1, 'a size like 512B, 64KiB, 20MiB or 2GiB');
-
-const address: Notation<Address> = {
-  allowed: 'HOST:PORT, like 0.0.0.0:8443 or [::]:8443',
-  parse: (text) => {
-    const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
-    const port = Number(match?.[3]);
-    const host = match?.[1] ?? match?.[2];
-    return host && port <= 65_535 ? { host, port } : undefined;
-  },
-};
-
-const optionalAddress: Notation<Address | null> = {
-  allowed: `${address.allowed}, or off`,
-  parse: (text) => (text === 'off' ? null : address.parse(text)),
-};
-
-const boolean: Notation<boolean> = {
-  allowed: 'true or false',
-  parse: (text) => (text === 'true' ? true : text === 'false' ? false : undefined),
-};
-
-const choice = <Word extends string>(...words: Word[]): Notation<Word> => ({
-  allowed: words.join(', '),
-  parse: (text) => words.find((word) => word === text),
-});
-
-const count = (maximum: number): Notation<number> => ({
-  allowed: `a number from 1 to ${maximum}`,
-  parse: (text) =>
-    /^[1-9]\d{0,5}$/.test(text) && Number(text) <= maximum ? Number(text) : undefined,
-});
-
-const text: Notation<string> = {
-  allowed: 'one line of 1 to 64 printable characters',
-  parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),
-};
-
 const optionalPath: Notation<string | null> = {
   allowed: 'the path of a file, from the data directory',
   parse: (value) => (value === '' ? null : /^[^\p{C}]{1,4096}$/u.test(value) ? value : undefined),
@@ -226,6 +164,26 @@ export const SETTINGS = {
     duration,
     '7d',
     'from Date to Valid-Until of suites that set nothing else',
+  ),
+  'sweep.every': setting(
+    optionalDuration,
+    '24h',
+    'how often what nothing needs any more is freed by itself',
+  ),
+  'publication.keep': setting(
+    count(100_000, 3),
+    '3',
+    'superseded publications of a suite that are kept whole, however old',
+  ),
+  'publication.keepFor': setting(
+    durationFrom('7d'),
+    '7d',
+    'how long a publication is kept whole after it was superseded',
+  ),
+  'snapshot.keepFor': setting(
+    durationFrom('7d'),
+    '365d',
+    'the same in suites whose past is served by time',
   ),
   workers: setting(count(MAX_WORKERS), '1', 'processes that serve the mutual-TLS port'),
   'health.listen': setting(

@@ -23,6 +23,7 @@ const FLOORS: Record<string, number> = {
   fleet: 4,
   repository: 3,
   authority: 3,
+  foreign: 2,
   storage: 2,
   catalog: 2,
   deb: 1,
@@ -32,6 +33,7 @@ const FLOORS: Record<string, number> = {
   'settings.ts': 1,
   'command.ts': 1,
   'xz-program.ts': 2,
+  'notation.ts': 0,
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,
@@ -54,10 +56,10 @@ const DOORS: Record<string, string[]> = {
   zod: ['operations', 'http'],
   pino: ['log.ts'],
   'node:sqlite': ['catalog'],
-  'node:https': ['http', 'cli', 'authority'],
-  'node:http': ['http', 'cli', 'authority'],
+  'node:https': ['http', 'cli', 'authority', 'foreign'],
+  'node:http': ['http', 'cli', 'authority', 'foreign'],
   'node:tls': ['http'],
-  'node:child_process': ['command.ts', 'xz-program.ts', 'cli', 'http'],
+  'node:child_process': ['command.ts', 'xz-program.ts', 'cli', 'http', 'storage'],
 };
 
 interface Source {

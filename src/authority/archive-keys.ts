@@ -2,13 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { runCommand } from '../command.ts';
 import { RefusalError, systemCode } from '../errors.ts';
-import { generateSigningKey, readKeyring, readSigningKey } from '../signing/key.ts';
+import { generateSigningKey, readKeyring, readSigningKey, type SecretKey } from '../signing/key.ts';
+import { signRelease } from '../signing/sign.ts';
 import {
   exportPublicKeys,
   holdSecretKey,
   reachKeysOutside,
   type SigningKey,
 } from '../signing/signing-key.ts';
+import { openClearsigned } from '../signing/verify.ts';
 import type { CertsFolder } from './files.ts';
 import { demandHeldHere, findCommand } from './key-access.ts';
 import { readSecretKey, writeSecretKey } from './keys.ts';
@@ -79,6 +81,63 @@ export async function beginKeyRotation(
   await writeSecretKey(certs, NEXT, secret);
   keys.push(holdSecretKey(secret));
   await writeKeyring(certs, keys);
+}
+
+/**
+ * A key that hosts of another repository know, as text; what would make its signatures worthless to
+ * them is refused here, not by them.
+ * @param date of the next signature.
+ * @throws RefusalError KEY_UNACCEPTABLE
+ */
+export async function readForeignKey(text: string, date: Date): Promise<SecretKey> {
+  const refuse = (why: string): RefusalError => new RefusalError('KEY_UNACCEPTABLE', why);
+  const key = await readSigningKey(text).catch(() => {
+    throw refuse(
+      'the signing key is no armoured OpenPGP secret key: gpg --export-secret-keys --armor',
+    );
+  });
+  if (!key.isDecrypted()) {
+    throw refuse(
+      'the signing key is under a passphrase: take it off first (gpg --change-passphrase), it is encrypted again with keys.passphrase',
+    );
+  }
+  const probe = 'Origin: probe\n';
+  try {
+    const signed = await signRelease(probe, [holdSecretKey(key)], date);
+    await openClearsigned(signed.inRelease, [key.toPublic()], date);
+  } catch (error) {
+    throw refuse(`the signing key does not sign: ${(error as Error).message}`);
+  }
+  return key;
+}
+
+/**
+ * The key that hosts of another repository know goes before the one that hosts here know: both
+ * sign, as in a rotation whose next key is ours, and it may end like one.
+ * @param keys that sign; changed in place.
+ * @returns whether anything changed: it may sign already.
+ * @throws RefusalError ROTATION_STATE, KEY_ELSEWHERE
+ */
+export async function adoptSigningKey(
+  certs: CertsFolder,
+  keys: SigningKey[],
+  key: SecretKey,
+): Promise<boolean> {
+  demandHeldHere(certs.access, 'signer.openpgp', 'taking over a signing key');
+  const fingerprint = key.getFingerprint();
+  if (keys.some(({ publicKey }) => publicKey.getFingerprint() === fingerprint)) return false;
+  if (await isRotatingKey(certs)) {
+    throw new RefusalError(
+      'ROTATION_STATE',
+      'two keys sign already; end that rotation first: aptkeep key rotate --finish',
+    );
+  }
+  // Killed in between, there are two files of one key, which counts as one.
+  await certs.write(NEXT, await certs.readText(CURRENT));
+  await writeSecretKey(certs, CURRENT, key);
+  keys.splice(0, keys.length, ...(await openSigningKeys(certs)));
+  await writeKeyring(certs, keys);
+  return true;
 }
 
 /**

@@ -32,22 +32,54 @@ export async function findAuditHead(sql: SqlExecutor): Promise<AuditHead> {
   return last ?? EMPTY_HEAD;
 }
 
+/** Entries that somebody wants added, and what became of them. */
+interface Waiting {
+  entries: readonly AuditEntry[];
+  outcome?: { head: AuditHead } | { error: unknown };
+}
+
+const waitingFor = new WeakMap<Catalog, Waiting[]>();
+
 /**
  * Adds entries under the next numbers, all or none; texts are cut to 1000 characters and made
- * printable. Durable when it resolves. Whoever else appends, on any node, waits for its end.
+ * printable. Durable when it resolves. Whoever else appends, on any node, waits for its end; what
+ * waits here is added in one transaction, because each makes the disk work.
  * @throws Error inside a transaction, as `Catalog.transaction` does.
  */
 export async function appendAudit(
   catalog: Catalog,
   entries: readonly AuditEntry[],
 ): Promise<AuditHead> {
-  return catalog.lock('audit', () =>
-    catalog.transaction(async (sql) => {
+  const mine: Waiting = { entries };
+  const waiting = waitingFor.get(catalog) ?? [];
+  waitingFor.set(catalog, waiting);
+  waiting.push(mine);
+  return catalog.lock('audit', async () => {
+    if (mine.outcome === undefined) await appendWaiting(catalog, waiting.splice(0));
+    if (mine.outcome === undefined) throw new Error('an audit entry was not waited for');
+    if ('error' in mine.outcome) throw mine.outcome.error;
+    return mine.outcome.head;
+  });
+}
+
+async function appendWaiting(catalog: Catalog, batch: readonly Waiting[]): Promise<void> {
+  try {
+    const heads = await catalog.transaction(async (sql) => {
       let head = await findAuditHead(sql);
-      for (const entry of entries) head = await insertAfter(sql, head, entry);
-      return head;
-    }),
-  );
+      const heads: AuditHead[] = [];
+      for (const { entries } of batch) {
+        for (const entry of entries) head = await insertAfter(sql, head, entry);
+        heads.push(head);
+      }
+      return heads;
+    });
+    for (const [at, one] of batch.entries()) one.outcome = { head: heads[at] ?? EMPTY_HEAD };
+  } catch (error) {
+    const [first, ...others] = batch;
+    if (first && others.length === 0) first.outcome = { error };
+    // One that cannot be written keeps nobody else's out.
+    else for (const one of batch) await appendWaiting(catalog, [one]);
+  }
 }
 
 async function insertAfter(

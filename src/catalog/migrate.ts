@@ -10,6 +10,10 @@ import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
 import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
+import { SIGNER_STATEMENTS } from './migrations/0009-signers.ts';
+import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
+import { KEEPING_STATEMENTS } from './migrations/0012-keeping.ts';
+import { FLOOR_STATEMENTS } from './migrations/0013-floors.ts';
 import type { Catalog, SqlExecutor } from './sql.ts';
 
 /** A statement, or what one statement cannot say; run in the migration's own transaction. */
@@ -24,6 +28,10 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   GENERATION_STATEMENTS,
   FORMAT_STATEMENTS,
   LIFE_STATEMENTS,
+  SIGNER_STATEMENTS,
+  CONTENTS_STATEMENTS,
+  KEEPING_STATEMENTS,
+  FLOOR_STATEMENTS,
 ];
 
 const MIGRATION_TABLE = `create table if not exists migration (

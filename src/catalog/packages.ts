@@ -1,7 +1,10 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
 import type { SqlExecutor } from './sql.ts';
 
-/** `stanza` is the rendered Packages paragraph; `filename` its key in the pool. */
+/**
+ * `stanza` is the rendered Packages paragraph; `filename` its key in the pool; `hashes` JSON of those
+ * besides SHA256 that were computed, by their names in a stanza.
+ */
 export interface PackageRow {
   id: string;
   name: string;
@@ -16,6 +19,7 @@ export interface PackageRow {
   sha256: string;
   uploaded_at: string;
   uploaded_by: string;
+  hashes: string;
 }
 
 /** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
@@ -28,27 +32,79 @@ export interface ListingRow {
   phased: number | null;
 }
 
-export type ListedPackage = Omit<PackageRow, 'stanza'> & { suite: string; listed_in: string };
+export type ListedPackage = StandingPackage & { suite: string };
 
+/**
+ * `kinds` tells apart what stands in different indexes: an installer's package may have the name,
+ * version and architecture of another one.
+ */
 export function findPackage(
   sql: SqlExecutor,
   name: string,
   version: string,
   architecture: string,
+  kinds: readonly string[] = ['deb', 'ddeb'],
 ): Promise<PackageRow | undefined> {
+  const places = kinds.map((_, i) => `$${i + 4}`).join(', ');
   return sql.get(
-    'SELECT * FROM package WHERE name = $1 AND version = $2 AND architecture = $3',
+    `SELECT * FROM package
+     WHERE name = $1 AND version = $2 AND architecture = $3 AND kind IN (${places})`,
     name,
     version,
     architecture,
+    ...kinds,
+  );
+}
+
+/** The package of exactly these bytes that a suite lists, and where; undefined for none. */
+export function findListedBytes(
+  sql: SqlExecutor,
+  suite: string,
+  sha256: string,
+): Promise<(PackageRow & { listed_in: string; added_in: number }) | undefined> {
+  return sql.get(
+    `SELECT p.*, l.component AS listed_in, l.added_in FROM package p
+     JOIN listing l ON l.package_id = p.id
+     WHERE p.sha256 = $1 AND l.suite = $2 AND l.removed_in IS NULL ORDER BY l.component LIMIT 1`,
+    sha256,
+    suite,
+  );
+}
+
+const NAMES_AT_ONCE = 500;
+
+/** Every version of the packages named. */
+export async function findPackagesNamed(
+  sql: SqlExecutor,
+  names: readonly string[],
+): Promise<PackageRow[]> {
+  const found: PackageRow[] = [];
+  for (let at = 0; at < names.length; at += NAMES_AT_ONCE) {
+    const some = names.slice(at, at + NAMES_AT_ONCE);
+    const places = some.map((_, i) => `$${i + 1}`).join(', ');
+    found.push(
+      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE name IN (${places})`, ...some)),
+    );
+  }
+  return found;
+}
+
+/** What a suite lists now. */
+export function listListings(
+  sql: SqlExecutor,
+  suite: string,
+): Promise<{ component: string; package_id: string }[]> {
+  return sql.all(
+    'SELECT component, package_id FROM listing WHERE suite = $1 AND removed_in IS NULL',
+    suite,
   );
 }
 
 export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
   await sql.run(
     `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,
-       filename, size, sha256, uploaded_at, uploaded_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       filename, size, sha256, uploaded_at, uploaded_by, hashes)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     row.id,
     row.name,
     row.version,
@@ -62,6 +118,7 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
     row.sha256,
     row.uploaded_at,
     row.uploaded_by,
+    row.hashes,
   );
 }
 
@@ -118,14 +175,17 @@ export interface ListingPlace {
   architecture: string | null;
 }
 
+/** A package with what its listing says of it. */
+export type ListedRow = PackageRow & Pick<ListingRow, 'phased'>;
+
 /** The packages of one index in the order they came in. */
-export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
+export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<ListedRow[]> {
   const { suite, component, kinds, architecture } = place;
   const names = kinds.map((_, i) => `$${i + 3}`).join(', ');
   const given = architecture === null ? [] : [architecture];
   const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
   return sql.all(
-    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
+    `SELECT p.*, l.phased FROM listing l JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
        AND p.kind IN (${names}) ${matching}
      ORDER BY l.added_in, p.id`,
@@ -137,7 +197,8 @@ export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<P
 }
 
 const LISTED = `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component,
-    p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in
+    p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in,
+    l.phased
   FROM listing l JOIN package p ON p.id = l.package_id WHERE l.removed_in IS NULL`;
 
 /** Listed packages whose name contains `part`; '' for all. */
@@ -155,15 +216,17 @@ export function findListedPackages(sql: SqlExecutor, name: string): Promise<List
 /** The suites that list a file of the pool or ever did, as long as that is written down. */
 export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Promise<string[]> {
   const rows = await sql.all<{ suite: string }>(
-    `SELECT DISTINCT l.suite FROM package p JOIN listing l ON l.package_id = p.id
-     WHERE p.filename = $1 ORDER BY l.suite`,
+    `SELECT l.suite FROM package p JOIN listing l ON l.package_id = p.id
+     WHERE p.filename = $1
+     UNION SELECT l.suite FROM package_file f JOIN listing l ON l.package_id = f.package_id
+     WHERE f.filename = $1 ORDER BY suite`,
     filename,
   );
   return rows.map((row) => row.suite);
 }
 
 /** What a suite lists, without the stanzas; `phased` as there. */
-export type StandingPackage = Omit<PackageRow, 'stanza'> & {
+export type StandingPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
   listed_in: string;
   phased: number | null;
 };
@@ -191,4 +254,23 @@ export async function countPackages(sql: SqlExecutor, suite: string): Promise<nu
     suite,
   );
   return Number(row?.count ?? 0);
+}
+
+/** More would not fit into one statement everywhere. */
+const IDS_AT_ONCE = 500;
+
+/** Whole packages by their ids, in no order; an id without a package brings none. */
+export async function findPackages(
+  sql: SqlExecutor,
+  ids: readonly string[],
+): Promise<PackageRow[]> {
+  const rows: PackageRow[] = [];
+  for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
+    const some = ids.slice(from, from + IDS_AT_ONCE);
+    const places = some.map((_, i) => `$${i + 1}`).join(', ');
+    rows.push(
+      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE id IN (${places})`, ...some)),
+    );
+  }
+  return rows;
 }

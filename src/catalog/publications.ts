@@ -61,3 +61,21 @@ export function listPublications(
     limit,
   );
 }
+
+/** The publications of a suite that are not swept and whose numbers follow `after`, in order. */
+export function pagePublications(
+  sql: SqlExecutor,
+  suite: string,
+  after: number,
+  limit: number,
+): Promise<PublicationRow[]> {
+  return sql.all(
+    `SELECT suite, number, date, valid_until, reason, actor, in_release, release, release_gpg,
+       files, created_at
+     FROM publication WHERE suite = $1 AND number > $2 AND swept_at IS NULL
+     ORDER BY number LIMIT $3`,
+    suite,
+    after,
+    limit,
+  );
+}

@@ -83,12 +83,47 @@ export async function updateSuite(
   );
 }
 
-/** What it lists ends with it; its publications stay on record. */
+/**
+ * What it lists ends with it, and what it listed; of its publications stay the number, the dates and
+ * the reason, as where they were swept.
+ */
 export async function markSuiteRemoved(sql: SqlExecutor, name: string, at: string): Promise<void> {
+  await sql.run('DELETE FROM listing WHERE suite = $1', name);
   await sql.run(
-    `UPDATE listing SET removed_in = (SELECT publication + 1 FROM suite WHERE name = $1)
-     WHERE suite = $1 AND removed_in IS NULL`,
+    `UPDATE publication SET in_release = '', release = '', release_gpg = '', files = '[]'
+     WHERE suite = $1`,
     name,
   );
   await sql.run('UPDATE suite SET removed_at = $2 WHERE name = $1', name, at);
+}
+
+/**
+ * What the next publication of a suite lies beyond, besides the one before it: a number, and a Date
+ * in ISO 8601, '' for none.
+ */
+export async function findFloors(
+  sql: SqlExecutor,
+  name: string,
+): Promise<{ number: number; date: string }> {
+  const row = await sql.get<{ number_floor: number; date_floor: string }>(
+    'SELECT number_floor, date_floor FROM suite WHERE name = $1',
+    name,
+  );
+  return { number: row?.number_floor ?? 0, date: row?.date_floor ?? '' };
+}
+
+/** Floors only rise. */
+export async function raiseFloors(
+  sql: SqlExecutor,
+  name: string,
+  floors: { number: number; date: string },
+): Promise<void> {
+  await sql.run(
+    `UPDATE suite SET number_floor = CASE WHEN number_floor < $2 THEN $2 ELSE number_floor END,
+       date_floor = CASE WHEN date_floor < $3 THEN $3 ELSE date_floor END
+     WHERE name = $1`,
+    name,
+    floors.number,
+    floors.date,
+  );
 }

@@ -7,6 +7,7 @@ import { RefusalError, systemCode } from '../errors.ts';
 import type { AddedPackage } from '../operations/packages.ts';
 import { addLeaf, addNoun, type Shown } from './command.ts';
 import { describeFailure } from './exit.ts';
+import { addMoves } from './package-moves.ts';
 import type { Performer, Progress, UploadPlace } from './performer.ts';
 import { formatBytes, formatTime, renderTable } from './table.ts';
 
@@ -181,4 +182,5 @@ export function addPackageCommands(program: Command): void {
       return { json, text: json.packages.map((one) => one.stanza).join('\n') };
     },
   });
+  addMoves(packages);
 }

@@ -10,12 +10,14 @@ import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
 import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
+import { addImportCommand } from './import.ts';
 import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
+import { addSweepCommand } from './sweep.ts';
 
 function readVersion(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -43,6 +45,8 @@ export function createProgram(): Command {
   addCrlCommands(program);
   addSuiteCommands(program);
   addPackageCommands(program);
+  addSweepCommand(program);
+  addImportCommand(program);
   addKeyCommands(program);
   addHostCommands(program);
   addGroupCommands(program);

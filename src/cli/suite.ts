@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { RefusalError } from '../errors.ts';
 import type { OutputOf } from '../operations/table.ts';
-import { addLeaf, addNoun, parseCount, type Shown } from './command.ts';
+import { addLeaf, addNoun, type Shown } from './command.ts';
+import { addPublicationNoun } from './publication.ts';
 import { addSettingOptions, describeOptions, readSettings } from './suite-options.ts';
 import { formatSpan, formatTime, renderPairs, renderTable } from './table.ts';
 
@@ -126,49 +127,6 @@ function addSettingLeaves(suite: Command): void {
         ? `; the hosts of ${json.groups.join(', ')} may not read it any more`
         : '';
       return { json, text: `removed ${json.suite} with ${json.packages} packages${groups}\n` };
-    },
-  });
-}
-
-function addPublicationNoun(program: Command): void {
-  const publication = addNoun(
-    program,
-    'publication',
-    'what a suite published, and when',
-    'aptkeep publication list stable',
-  );
-  addLeaf(publication, {
-    usage: 'list <suite>',
-    summary: 'the publications of a suite, newest first',
-    example: 'aptkeep publication list stable',
-    run: async (performer, _options, [suite]) => {
-      const json = await performer.perform('publication.list', { suite: String(suite) });
-      const rows = json.publications.map((one) => [
-        String(one.number),
-        formatTime(one.date),
-        formatTime(one.validUntil),
-        one.actor,
-        one.reason.length > 60 ? `${one.reason.slice(0, 59)}…` : one.reason,
-      ]);
-      return { json, text: renderTable(['NUMBER', 'DATE', 'VALID UNTIL', 'BY', 'REASON'], rows) };
-    },
-  });
-  addLeaf(publication, {
-    usage: 'show <suite> <number>',
-    summary: 'one publication, with the Release file that was signed',
-    example: 'aptkeep publication show stable 2',
-    options: (command) => command.registeredArguments.at(1)?.argParser(parseCount),
-    run: async (performer, _options, [suite, number]) => {
-      const input = { suite: String(suite), number: Number(number) };
-      const json = await performer.perform('publication.show', input);
-      const pairs = renderPairs([
-        ['publication', `${json.suite} ${json.number}`],
-        ['date', formatTime(json.date)],
-        ['valid until', formatTime(json.validUntil)],
-        ['by', json.actor],
-        ['reason', json.reason],
-      ]);
-      return { json, text: `${pairs}\n${json.release}` };
     },
   });
 }

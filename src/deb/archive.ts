@@ -5,6 +5,7 @@
  */
 import { RefusalError } from '../errors.ts';
 import { type ArMember, readMembers } from './ar.ts';
+import { decompressAtOnce, MAX_PACKED_BYTES } from './at-once.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type Compression, compressionOf, decompress } from './decompress.ts';
 import { quoteText } from './printable.ts';
@@ -102,8 +103,23 @@ function openTar(
   member: DataMember,
   outputBytes: number,
 ): AsyncGenerator<TarMember> {
-  const packed = source.stream(member.offset, member.offset + member.size);
-  return readTar(decompress(packed, member.compression, { outputBytes }));
+  return readTar(unpack(source, member, outputBytes));
+}
+
+async function* unpack(
+  source: ByteSource,
+  { offset, size, compression }: DataMember,
+  outputBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const end = offset + size;
+  if (size <= MAX_PACKED_BYTES) {
+    const whole = decompressAtOnce(await source.read(offset, end), compression);
+    if (whole !== undefined && whole.length <= outputBytes) {
+      yield whole;
+      return;
+    }
+  }
+  yield* decompress(source.stream(offset, end), compression, { outputBytes });
 }
 
 /** Path segments without the `.` and the empty ones, which mean nothing. */
@@ -165,6 +181,8 @@ export async function readPackage(source: ByteSource): Promise<PackageArchive> {
 /**
  * Reads data.tar to its end, so that what dpkg would stumble over is known before a host does.
  * @param limits outputBytes: the most that data.tar may unpack to.
+ * @param onPath told of every member that is no directory, by its name as written, one character
+ *   a byte.
  * @returns the number of members that are no directories, and the bytes of their contents
  * @throws RefusalError PACKAGE_MALFORMED damaged, cut off, or a path that leaves the root
  * @throws RefusalError PACKAGE_UNACCEPTABLE past the limit, or what is not supported
@@ -173,13 +191,17 @@ export async function verifyData(
   source: ByteSource,
   archive: PackageArchive,
   limits: { outputBytes: number },
+  onPath: (name: string) => void = () => undefined,
 ): Promise<{ files: number; bytes: number }> {
   let files = 0;
   let bytes = 0;
   try {
     for await (const member of openTar(source, archive.data, limits.outputBytes)) {
       checkPath(member);
-      if (member.type !== 'directory') files += 1;
+      if (member.type !== 'directory') {
+        files += 1;
+        onPath(member.name);
+      }
       bytes += member.size;
     }
   } catch (error) {

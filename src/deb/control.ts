@@ -50,7 +50,9 @@ const REVISION_FIELDS = ['revision', 'package-revision', 'package_revision'];
 
 /** Never passed on from inside a package: the index speaks here, or dpkg's own status file. */
 const INDEX_FIELDS = new Set(
-  'filename size md5sum sha1 sha256 sha512 checksum-filesize status optional'.split(' '),
+  'filename size md5sum sha1 sha256 sha512 checksum-filesize status optional phased-update-percentage'.split(
+    ' ',
+  ),
 );
 
 function unacceptable(detail: string): RefusalError {

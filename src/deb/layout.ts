@@ -7,13 +7,20 @@
  *     dists/<suite>/<component>/binary-<architecture>/Packages, Packages.gz
  *     dists/<suite>/<component>/debian-installer/binary-<architecture>/Packages, Packages.gz
  *     dists/<suite>/<component>/source/Sources, Sources.gz
+ *     dists/<suite>/<component>/Contents-<architecture>, Contents-udeb-<architecture>, and .gz
+ *     dists/<suite>/<component>/i18n/Translation-en, Translation-en.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
  *
  * Keys are not percent-encoded, but for the colon of an epoch, which stands as `%3a` in the file
  * name: `1.0-1` and `1:1.0-1` are two packages. Floor 1.
  */
 import { RefusalError } from '../errors.ts';
-import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
+import {
+  isArchitectureName,
+  isPackageName,
+  isUploadFileName,
+  MAX_FILE_NAME_BYTES,
+} from './names.ts';
 import { quoteText } from './printable.ts';
 import { parseVersion } from './version.ts';
 
@@ -92,6 +99,25 @@ export function poolKey(pool: PoolName): string {
 }
 
 /**
+ * Where the files of a source package lie, beside the binary packages made of it.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceDirectory(component: string, source: string): string {
+  checkComponentName(component);
+  checkPackageName('source', source);
+  return `pool/${component}/${prefixOf(source)}/${source}`;
+}
+
+/**
+ * Where one of its files lies: the .dsc, or what that names. The epoch is in none of the names.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function sourceKey(component: string, source: string, file: string): string {
+  if (!isUploadFileName(file)) throw invalid(`${quoteText(file)} is not a file name`);
+  return `${sourceDirectory(component, source)}/${file}`;
+}
+
+/**
  * A key under a suite; `path` is relative to it.
  * @throws RefusalError INPUT_INVALID
  */
@@ -102,6 +128,14 @@ export function distsKey(suite: string, path: string): string {
   }
   return `dists/${suite}/${path}`;
 }
+
+/** What the keys of a suite begin with; of every suite, where none is given. */
+export function distsPrefix(suite?: string): string {
+  return suite === undefined ? 'dists/' : distsKey(suite, 'x').slice(0, -1);
+}
+
+/** What the keys of every package begin with. */
+export const POOL_PREFIX = 'pool/';
 
 /**
  * Where an index is fetched by its hash; `hex` in lower case.
@@ -145,4 +179,46 @@ export function installerIndexPath(component: string, architecture: string): str
 export function sourceIndexPath(component: string): string {
   checkComponentName(component);
   return `${component}/source/Sources`;
+}
+
+/**
+ * The package that a key of the pool was made for; undefined for what is no binary package of ours.
+ * Says where a file stands, never what is in it.
+ */
+export function readPoolName(
+  key: string,
+): { name: string; version: string; architecture: string } | undefined {
+  const file = key.slice(key.lastIndexOf('/') + 1);
+  const [, name, version, architecture] =
+    /^([^_]+)_([^_]+)_([^_]+)\.(?:deb|udeb|ddeb)$/.exec(file) ?? [];
+  if (!name || !version || !architecture) return undefined;
+  return { name, version: version.replaceAll('%3a', ':'), architecture };
+}
+
+/** The suite that a key under dists/ belongs to. */
+export function suiteOfKey(key: string): string {
+  return key.split('/', 2)[1] ?? '';
+}
+
+/**
+ * Which package each file of an architecture comes from, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function contentsPath(
+  component: string,
+  architecture: string,
+  kind: 'deb' | 'udeb',
+): string {
+  checkComponentName(component);
+  checkArchitectureName(architecture);
+  return `${component}/Contents-${kind === 'udeb' ? 'udeb-' : ''}${architecture}`;
+}
+
+/**
+ * The long descriptions, relative to the suite.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function translationPath(component: string): string {
+  checkComponentName(component);
+  return `${component}/i18n/Translation-en`;
 }

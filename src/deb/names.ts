@@ -46,3 +46,8 @@ export function isArchitectureName(text: string): boolean {
     /^[a-z0-9][a-z0-9-]*$/.test(text) && text !== 'source' && !/^any(-|$)|-any(-|$)/.test(text)
   );
 }
+
+/** Of a file that a .dsc or .changes names: one segment, nothing that begins with a dot or a dash. */
+export function isUploadFileName(text: string): boolean {
+  return /^[A-Za-z0-9][A-Za-z0-9+._~%-]*$/.test(text) && text.length <= MAX_FILE_NAME_BYTES;
+}

@@ -14,6 +14,7 @@ import type { LivePublication, PublishedFile } from '../repository/live.ts';
 import { readPublishedFile } from '../repository/mirror.ts';
 import type { ByteRange, Storage } from '../storage/storage.ts';
 import { sendRefusal } from './refusals.ts';
+import { recallSeen, rememberSeen } from './seen.ts';
 import { chooseRange, isUnchanged, type Validators } from './validators.ts';
 
 /** What the hot path needs; a worker has no more. */
@@ -129,12 +130,15 @@ async function findIndex(
   parts: FileParts,
   actor: Actor,
   segments: string[],
+  request: IncomingMessage,
 ): Promise<Resource | undefined> {
   const [suite = '', ...rest] = segments.slice(1);
-  const publication = parts.repository.live.get(suite);
-  if (!publication || rest.length === 0) return undefined;
+  const current = parts.repository.live.get(suite);
+  if (!current || rest.length === 0) return undefined;
   await parts.readers.checkSuite(actor, suite);
   const path = rest.join('/');
+  if (path === 'InRelease' || path === 'Release') rememberSeen(request, current);
+  const publication = recallSeen(request, suite) ?? current;
   if (path === 'InRelease')
     return serveBytes(publication.inRelease, publication, 'text/plain; charset=utf-8');
   if (path === 'Release')
@@ -164,10 +168,16 @@ async function findPooled(
   return findStored(parts, key);
 }
 
-async function findResource(parts: FileParts, actor: Actor, url: string): Promise<Resource> {
-  const segments = decodePath(url);
-  const find = segments[0] === 'dists' ? findIndex : findPooled;
-  const found = await find(parts, actor, segments);
+async function findResource(
+  parts: FileParts,
+  actor: Actor,
+  request: IncomingMessage,
+): Promise<Resource> {
+  const segments = decodePath(request.url ?? '');
+  const found =
+    segments[0] === 'dists'
+      ? await findIndex(parts, actor, segments, request)
+      : await findPooled(parts, actor, segments);
   if (found) return found;
   throw new RefusalError('PATH_UNKNOWN', `there is no ${segments.join('/').slice(0, 200)}`);
 }
@@ -204,7 +214,7 @@ async function answer(
       `${request.method}: GET and HEAD are allowed here`,
     );
   }
-  const resource = await findResource(parts, actor, request.url ?? '');
+  const resource = await findResource(parts, actor, request);
   if (isUnchanged(request.headers, resource)) {
     const modified = new Date(resource.modified).toUTCString();
     response.writeHead(304, { 'Last-Modified': modified, ETag: resource.etag }).end();

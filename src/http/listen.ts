@@ -1,7 +1,7 @@
 /** Listeners: where they stand, and how they end. Floor 7. */
 import type { Server } from 'node:net';
 import { RefusalError, systemCode } from '../errors.ts';
-import type { Address } from '../settings.ts';
+import type { Address } from '../notation.ts';
 
 /** Refusing what is new, what is in flight may take this long. */
 export const DRAIN_MS = 30_000;

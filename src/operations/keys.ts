@@ -83,7 +83,7 @@ export const packageKey = defineOperation({
 const rotated = z.object({ keys: z.array(key), followers });
 
 /** Every suite is signed by the keys of now, and the keyring package holds them. */
-async function signByKeysOfNow(parts: Parts, actor: Actor, reason: string): Promise<void> {
+export async function signByKeysOfNow(parts: Parts, actor: Actor, reason: string): Promise<void> {
   const { catalog } = parts.authority;
   const edition = Number((await readSetting(catalog, 'keyring_edition')) ?? '0') + 1;
   await writeSetting(catalog, 'keyring_edition', String(edition));

@@ -6,8 +6,7 @@ import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
-import type { PublishParts } from '../repository/publish.ts';
-import type { Publisher } from '../repository/publisher.ts';
+import type { SweepParts } from '../repository/sweep-parts.ts';
 import type { Reserve } from '../storage/reserve.ts';
 
 /** Who asks. `serial` is null for the local command line, which the data directory's owner runs. */
@@ -38,13 +37,15 @@ export interface Activity {
   workers: number;
   /** Resident memory of those of them that are not this process. */
   workerMemoryBytes: number;
+  /** Files read of the imports under way, by suite. */
+  imports: Map<string, { done: number; total: number }>;
 }
 
 /** The working parts that operations run on. */
 export interface Parts {
   config: Config;
   authority: Authority;
-  repository: PublishParts & { publisher: Publisher };
+  repository: SweepParts;
   readers: Readers;
   activity: Activity;
   /** What a full disk gives back. */

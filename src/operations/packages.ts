@@ -21,6 +21,7 @@ const listed = z.object({
   filename: z.string(),
   size: z.number(),
   sha256: z.string(),
+  phased: z.number().nullable().describe('Phased-Update-Percentage; null for everybody'),
   uploadedAt: z.string(),
   uploadedBy: z.string(),
 });
@@ -50,6 +51,7 @@ function describePackage(row: ListedPackage): z.input<typeof listed> {
     filename: row.filename,
     size: row.size,
     sha256: row.sha256,
+    phased: row.phased,
     uploadedAt: row.uploaded_at,
     uploadedBy: row.uploaded_by,
   };
@@ -136,7 +138,7 @@ export const showPackage = defineOperation({
     }
     const packages = [];
     for (const row of rows.sort(byNameAndVersion)) {
-      const whole = await findPackage(catalog, row.name, row.version, row.architecture);
+      const whole = await findPackage(catalog, row.name, row.version, row.architecture, [row.kind]);
       packages.push({
         ...describePackage(row),
         stanza: Buffer.from(whole?.stanza ?? []).toString('utf8'),

@@ -14,11 +14,20 @@ function describeFault(error: ZodError): string {
     .join('; ');
 }
 
+const strictSchemas = new WeakMap<Operation, z.ZodType>();
+
 /** Unknown keys are refused: a misspelt option must not be silently without effect. */
+function strictSchemaOf(operation: Operation): z.ZodType {
+  const { input } = operation;
+  if (!(input instanceof z.ZodObject)) return input;
+  // Made once: a schema is compiled when it parses for the first time.
+  const schema = strictSchemas.get(operation) ?? input.strict();
+  strictSchemas.set(operation, schema);
+  return schema;
+}
+
 function parseInput(operation: Operation, input: unknown): unknown {
-  const schema =
-    operation.input instanceof z.ZodObject ? operation.input.strict() : operation.input;
-  const parsed = schema.safeParse(input);
+  const parsed = strictSchemaOf(operation).safeParse(input);
   if (parsed.success) return parsed.data;
   throw new RefusalError('INPUT_INVALID', describeFault(parsed.error));
 }

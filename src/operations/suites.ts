@@ -1,13 +1,8 @@
 /** Operations on suites and their publications. Floor 5. */
 import { z } from 'zod';
 import { countPackages } from '../catalog/packages.ts';
-import type { PublicationSummary } from '../catalog/publications.ts';
 import { listSuites as querySuites } from '../catalog/suites.ts';
-import {
-  getPublication,
-  listPublications as readPublications,
-  signSuiteAgain,
-} from '../repository/publications.ts';
+import { signSuiteAgain } from '../repository/publications.ts';
 import { omitUndefined } from '../repository/suite-settings.ts';
 import { createSuite as create, getSuite, readSuiteRow, type Suite } from '../repository/suites.ts';
 import {
@@ -37,15 +32,6 @@ const suite = z.object({
   validUntil: z.string().nullable(),
 });
 
-const publication = z.object({
-  suite: z.string(),
-  number: z.number(),
-  date: z.string(),
-  validUntil: z.string(),
-  reason: z.string(),
-  actor: z.string(),
-});
-
 /** A suite as every face shows it. */
 export async function describeSuite(parts: Parts, from: Suite): Promise<z.input<typeof suite>> {
   const { validFor, ...rest } = from;
@@ -72,24 +58,13 @@ export async function describeSuites(parts: Parts, actor: Actor): Promise<z.inpu
 }
 
 /** @throws RefusalError SUITE_UNKNOWN, SUITE_FORBIDDEN */
-async function getReadableSuite(parts: Parts, actor: Actor, name: string): Promise<Suite> {
+export async function getReadableSuite(parts: Parts, actor: Actor, name: string): Promise<Suite> {
   const found = await getSuite(parts.repository, name);
   await parts.readers.checkSuite(actor, name);
   return found;
 }
 
 export const suiteDescription = suite;
-
-function describePublication(row: PublicationSummary): z.input<typeof publication> {
-  return {
-    suite: row.suite,
-    number: row.number,
-    date: row.date,
-    validUntil: row.valid_until,
-    reason: row.reason,
-    actor: row.actor,
-  };
-}
 
 export const createSuite = defineOperation({
   summary: 'Make a suite with an identity that never changes by itself, and publish it empty',
@@ -153,33 +128,5 @@ export const publishSuite = defineOperation({
     const reason = 'sign again';
     const made = await signSuiteAgain(parts.repository, input.suite, actor.name, reason);
     return { suite: input.suite, publication: made.number };
-  },
-});
-
-export const listPublications = defineOperation({
-  summary: 'The publications of a suite, newest first',
-  roles: REPOSITORY_READERS,
-  changes: false,
-  input: z.object({ suite: z.string() }),
-  output: z.object({ publications: z.array(publication) }),
-  async run(parts, input, actor) {
-    await getReadableSuite(parts, actor, input.suite);
-    const rows = await readPublications(parts.repository, input.suite);
-    return {
-      publications: rows.map(describePublication),
-    };
-  },
-});
-
-export const showPublication = defineOperation({
-  summary: 'One publication, with the Release file that was signed',
-  roles: REPOSITORY_READERS,
-  changes: false,
-  input: z.object({ suite: z.string(), number: z.coerce.number().int().min(1) }),
-  output: z.object({ ...publication.shape, release: z.string() }),
-  async run(parts, input, actor) {
-    await getReadableSuite(parts, actor, input.suite);
-    const row = await getPublication(parts.repository, input.suite, input.number);
-    return { ...describePublication(row), release: row.release };
   },
 });

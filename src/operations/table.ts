@@ -16,18 +16,20 @@ import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from '
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
+import { importSuite, showImports } from './imports.ts';
 import { exportKey, finishKey, packageKey, rotateKey, showKey } from './keys.ts';
+import { copyPackages, phasePackages, removePackages } from './package-moves.ts';
 import { addPackages, listPackages, showPackage } from './packages.ts';
+import {
+  diffPublications,
+  listPublications,
+  rollBackSuite,
+  showPublication,
+} from './publications.ts';
 import { showStatus } from './status.ts';
 import { removeSuite, setSuite } from './suite-life.ts';
-import {
-  createSuite,
-  listPublications,
-  listSuites,
-  publishSuite,
-  showPublication,
-  showSuite,
-} from './suites.ts';
+import { createSuite, listSuites, publishSuite, showSuite } from './suites.ts';
+import { runSweep, showSweep } from './sweep.ts';
 
 export const OPERATIONS = {
   'status.show': showStatus,
@@ -50,11 +52,18 @@ export const OPERATIONS = {
   'suite.publish': publishSuite,
   'suite.set': setSuite,
   'suite.remove': removeSuite,
+  'suite.import': importSuite,
+  'import.list': showImports,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,
+  'package.copy': copyPackages,
+  'package.phase': phasePackages,
+  'package.remove': removePackages,
   'publication.list': listPublications,
   'publication.show': showPublication,
+  'publication.diff': diffPublications,
+  'publication.rollback': rollBackSuite,
   'key.show': showKey,
   'key.export': exportKey,
   'key.rotate': rotateKey,
@@ -74,6 +83,8 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'sweep.show': showSweep,
+  'sweep.run': runSweep,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;

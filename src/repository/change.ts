@@ -1,4 +1,7 @@
 /** What one publication changes in a suite. Floor 3. */
+
+import type { PackedPaths } from '../catalog/contents.ts';
+import type { PackageFileRow } from '../catalog/package-files.ts';
 import type { PackageRow } from '../catalog/packages.ts';
 import type { Suite, SuiteDefinition } from './suites.ts';
 
@@ -7,13 +10,17 @@ export interface Addition {
   component: string;
   row: PackageRow;
   isNew: boolean;
+  /** With a new source package: the files it names, recorded with it. */
+  files?: readonly PackageFileRow[];
   /** The share of hosts that take it, in per cent; null or undefined for all. */
   phased?: number | null;
+  /** What it contains, where that was just read; otherwise the catalog is asked. */
+  contents?: PackedPaths;
 }
 
 export interface Removal {
   component: string;
-  row: Omit<PackageRow, 'stanza'>;
+  row: Omit<PackageRow, 'stanza' | 'hashes'>;
 }
 
 /**
@@ -25,6 +32,8 @@ export interface Change {
   removals: readonly Removal[];
   /** What the suite is from this publication on; undefined leaves it as it is. */
   settings?: SuiteDefinition;
+  /** Made to bring into Contents what is not there yet; any other change takes a little of it. */
+  isBacklog?: boolean;
   reason: string;
   actor: string;
 }

@@ -2,14 +2,27 @@
  * Which indexes a suite has, what stands in each, and how one package stands in it. Floor 3.
  */
 import type { PackageRow } from '../catalog/packages.ts';
-import { indexPath, installerIndexPath, sourceIndexPath } from '../deb/layout.ts';
+import {
+  contentsPath,
+  indexPath,
+  installerIndexPath,
+  sourceIndexPath,
+  translationPath,
+} from '../deb/layout.ts';
+import { renderPhase } from '../deb/phase.ts';
+import { addHashes, type StanzaHashes, splitDescription } from '../deb/suite-stanza.ts';
 import type { Change } from './change.ts';
+import type { SuiteOptions } from './suite-options.ts';
 import type { Suite } from './suites.ts';
 
 /** A package as a suite lists it. */
 export interface Entry {
   component: string;
   row: PackageRow;
+  /** The share of hosts that take it, in per cent; null or undefined for all. */
+  phased?: number | null;
+  /** Its lines in Contents, where they were asked for. */
+  lines?: Uint8Array;
 }
 
 export interface IndexDefinition {
@@ -24,12 +37,39 @@ export interface IndexDefinition {
    * who has them in sources.list would be told of an error otherwise. Null for what is always there.
    */
   family: string | null;
+  /**
+   * Since when a package stands in it: since it is listed, or since its lines are known, which may
+   * be later (contents.ts).
+   */
+  since: 'listing' | 'contents';
+  /** What stands between two entries. */
+  separator: '' | '\n';
   /** What stands in the index for a package, a newline at its end; undefined for nothing. */
   render: (entry: Entry) => Uint8Array | undefined;
 }
 
 const BINARY_KINDS: readonly string[] = ['deb', 'ddeb'];
-const renderPackage = ({ row }: Entry): Uint8Array => row.stanza;
+
+/** The stanza of a binary package with what the suite asks for. */
+function renderBinary(
+  { hashes, translations }: SuiteOptions,
+  { row, phased = null }: Entry,
+): Uint8Array {
+  let { stanza } = row;
+  if (hashes.length > 0) {
+    const known = JSON.parse(row.hashes) as StanzaHashes;
+    const asked = hashes.map((name) => [name, known[name]]);
+    stanza = addHashes(stanza, Object.fromEntries(asked) as StanzaHashes);
+  }
+  return renderPhase(translations ? splitDescription(stanza).stanza : stanza, phased);
+}
+
+/** Whether stanzas are other ones after a change of a suite's options. */
+export function rendersOtherwise(before: SuiteOptions, after: SuiteOptions): boolean {
+  const told = ({ hashes, translations }: SuiteOptions): string =>
+    JSON.stringify([[...hashes].sort(), translations]);
+  return told(before) !== told(after);
+}
 
 /** Sources stand in every component or in none: one line of deb-src names them all. */
 function familyOf(component: string, kind: string): string | null {
@@ -37,21 +77,63 @@ function familyOf(component: string, kind: string): string | null {
   return kind === 'udeb' ? `installer ${component}` : null;
 }
 
-function defineComponent({ architectures }: Suite, component: string): IndexDefinition[] {
-  const shared = { component, render: renderPackage };
+type Shape = Pick<IndexDefinition, 'family' | 'kinds'>;
+
+function defineStanzas({ architectures, options }: Suite, component: string): IndexDefinition[] {
+  const shared = { component, since: 'listing', separator: '\n' } as const;
+  const deb: Shape = { kinds: BINARY_KINDS, family: null };
+  const udeb: Shape = { kinds: ['udeb'], family: familyOf(component, 'udeb') };
+  const source: Shape = { kinds: ['dsc'], family: familyOf(component, 'dsc') };
+  const render = (entry: Entry): Uint8Array => renderBinary(options, entry);
+  // The installer reads descriptions where they always stood.
+  const whole = { ...options, translations: false };
+  const renderInstaller = (entry: Entry): Uint8Array => renderBinary(whole, entry);
   return [
-    ...architectures.map((architecture) => ({
-      ...{ ...shared, path: indexPath(component, architecture), architecture },
-      ...{ kinds: BINARY_KINDS, family: null },
-    })),
-    ...architectures.map((architecture) => ({
-      ...{ ...shared, path: installerIndexPath(component, architecture), architecture },
-      ...{ kinds: ['udeb'], family: familyOf(component, 'udeb') },
-    })),
+    ...architectures.map((architecture) => {
+      const path = indexPath(component, architecture);
+      return { ...shared, ...deb, path, architecture, render };
+    }),
+    ...architectures.map((architecture) => {
+      const path = installerIndexPath(component, architecture);
+      return { ...shared, ...udeb, path, architecture, render: renderInstaller };
+    }),
     {
-      ...{ ...shared, path: sourceIndexPath(component), architecture: null },
-      ...{ kinds: ['dsc'], family: familyOf(component, 'dsc') },
+      ...{ ...shared, ...source, path: sourceIndexPath(component), architecture: null },
+      render: ({ row }) => row.stanza,
     },
+  ];
+}
+
+function defineContents({ architectures }: Suite, component: string): IndexDefinition[] {
+  const render = ({ lines }: Entry): Uint8Array | undefined => (lines?.length ? lines : undefined);
+  const shared = { component, since: 'contents', separator: '', render } as const;
+  return architectures.flatMap((architecture) => [
+    {
+      ...{ ...shared, path: contentsPath(component, architecture, 'deb'), architecture },
+      ...{ kinds: BINARY_KINDS, family: null },
+    },
+    {
+      ...{ ...shared, path: contentsPath(component, architecture, 'udeb'), architecture },
+      ...{ kinds: ['udeb'], family: familyOf(component, 'udeb') },
+    },
+  ]);
+}
+
+/** A paragraph for each package: apt takes two that say the same for one. */
+function defineTranslation(component: string): IndexDefinition {
+  return {
+    ...{ path: translationPath(component), component, architecture: null, kinds: BINARY_KINDS },
+    ...{ family: null, since: 'listing', separator: '\n' },
+    render: ({ row }) => splitDescription(row.stanza).translation,
+  };
+}
+
+function defineComponent(suite: Suite, component: string): IndexDefinition[] {
+  const { contents, translations } = suite.options;
+  return [
+    ...defineStanzas(suite, component),
+    ...(contents ? defineContents(suite, component) : []),
+    ...(translations ? [defineTranslation(component)] : []),
   ];
 }
 
@@ -88,4 +170,14 @@ export function belongsTo(
       architecture === 'all' ||
       architecture === definition.architecture)
   );
+}
+
+/** What enters an index with a change. `contents`: the entries whose lines become known with it. */
+export function listAdded(
+  definition: IndexDefinition,
+  change: Pick<Change, 'additions'>,
+  contents: readonly Entry[],
+): Entry[] {
+  const entering = definition.since === 'contents' ? contents : change.additions;
+  return entering.filter((entry) => belongsTo(definition, entry));
 }

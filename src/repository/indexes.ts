@@ -2,12 +2,20 @@
  * The indexes of every suite, resident and brought up to date by a change: only the touched
  * (component, architecture) pairs are made again, and an addition touches only their tails. Floor 3.
  */
+import { listContentsOf } from '../catalog/contents.ts';
 import { listPackagesOf } from '../catalog/packages.ts';
 import type { Catalog } from '../catalog/sql.ts';
 import { byHashKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Change } from './change.ts';
-import { belongsTo, chooseIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
+import { loadLines } from './contents.ts';
+import {
+  belongsTo,
+  chooseIndexes,
+  type Entry,
+  type IndexDefinition,
+  listAdded,
+} from './index-definitions.ts';
 import type { LivePublication, PublishedFile } from './live.ts';
 import { type IndexImage, ResidentIndex } from './resident-index.ts';
 import type { Suite } from './suites.ts';
@@ -32,11 +40,13 @@ export class Indexes {
   /**
    * Store the indexes that the next publication of a suite needs and name all of its files.
    * What is resident is ahead of the catalog until `settle`; a failure in between forgets it.
+   * @param contents the entries whose lines enter Contents with the change.
    */
   async update(
     suite: Suite,
     previous: LivePublication | undefined,
     change: Change,
+    contents: readonly Entry[] = [],
   ): Promise<PublishedFile[]> {
     // Together, so that the disk makes them durable together.
     const files = await finishAll(
@@ -44,8 +54,11 @@ export class Indexes {
         const { path } = definition;
         const plain = previous?.files.get(path);
         const compressed = previous?.files.get(`${path}.gz`);
-        if (plain && compressed && !isTouched(definition, change)) return [plain, compressed];
-        return this.#store(suite, path, await this.#render(suite, definition, change));
+        if (plain && compressed && !isTouched(definition, change, contents)) {
+          return [plain, compressed];
+        }
+        const image = await this.#render(suite, definition, change, contents);
+        return this.#store(suite, path, image);
       }),
     );
     return files.flat();
@@ -65,7 +78,12 @@ export class Indexes {
     }
   }
 
-  async #render(suite: Suite, definition: IndexDefinition, change: Change): Promise<IndexImage> {
+  async #render(
+    suite: Suite,
+    definition: IndexDefinition,
+    change: Change,
+    contents: readonly Entry[],
+  ): Promise<IndexImage> {
     const key = `${suite.name} ${definition.path}`;
     const removed = new Set(
       change.removals
@@ -74,20 +92,13 @@ export class Indexes {
     );
     let resident = this.#residents.get(key);
     if (!resident || resident.publication !== suite.publication || removed.size > 0) {
-      const { component, kinds, architecture } = definition;
-      const place = { suite: suite.name, component, kinds, architecture };
-      const rows = await listPackagesOf(this.#catalog, place);
-      resident = { index: new ResidentIndex(), publication: suite.publication };
+      const entries = await readEntries(this.#catalog, suite, definition);
+      resident = { index: new ResidentIndex(definition.separator), publication: suite.publication };
       this.#residents.set(key, resident);
-      const staying = rows.filter((row) => !removed.has(row.id));
-      await resident.index.append(
-        renderAll(
-          definition,
-          staying.map((row) => ({ component, row })),
-        ),
-      );
+      const staying = entries.filter(({ row }) => !removed.has(row.id));
+      await resident.index.append(renderAll(definition, staying));
     }
-    const added = change.additions.filter((addition) => belongsTo(definition, addition));
+    const added = listAdded(definition, change, contents);
     await resident.index.append(renderAll(definition, added));
     return resident.index.render();
   }
@@ -111,6 +122,32 @@ function renderAll(definition: IndexDefinition, entries: readonly Entry[]): Uint
     .filter((bytes): bytes is Uint8Array => bytes !== undefined);
 }
 
-function isTouched(definition: IndexDefinition, change: Change): boolean {
-  return [...change.additions, ...change.removals].some((entry) => belongsTo(definition, entry));
+function isTouched(
+  definition: IndexDefinition,
+  change: Change,
+  contents: readonly Entry[],
+): boolean {
+  return (
+    listAdded(definition, change, contents).length > 0 ||
+    change.removals.some((removal) => belongsTo(definition, removal))
+  );
+}
+
+/** What stands in an index now, in its order. */
+async function readEntries(
+  catalog: Catalog,
+  suite: Suite,
+  definition: IndexDefinition,
+): Promise<Entry[]> {
+  const { component, kinds, architecture, since } = definition;
+  const place = { suite: suite.name, component, kinds, architecture };
+  if (since === 'contents') {
+    const rows = await listContentsOf(catalog, place);
+    return loadLines(
+      catalog,
+      rows.map((row) => ({ component, row })),
+    );
+  }
+  const rows = await listPackagesOf(catalog, place);
+  return rows.map((row) => ({ component, row, phased: row.phased }));
 }

@@ -64,7 +64,7 @@ export async function publishOwnPackages(
     }
     if (files.length === 0) return;
     const request = { files, suite, component: undefined, packages: null, actor };
-    await ingestPackages(parts, { ...request, confirm: () => {} });
+    await ingestPackages(parts, { ...request, isOwn: true, confirm: () => {} });
   } finally {
     for (const { path } of files) await rm(path, { force: true });
   }

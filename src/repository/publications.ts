@@ -34,6 +34,26 @@ export async function getPublication(
   throw new RefusalError('PUBLICATION_UNKNOWN', `suite ${suite} has no publication ${number}`);
 }
 
+/** Whether its texts and indexes are gone: then its number, its dates and its reason are what is left. */
+export const isSwept = (row: PublicationRow): boolean => row.in_release === '';
+
+/**
+ * A publication that is whole.
+ * @throws RefusalError SUITE_UNKNOWN, PUBLICATION_UNKNOWN, CONTENTS_GONE
+ */
+export async function getWholePublication(
+  repository: Repository,
+  suite: string,
+  number: number,
+): Promise<PublicationRow> {
+  const row = await getPublication(repository, suite, number);
+  if (!isSwept(row)) return row;
+  throw new RefusalError(
+    'CONTENTS_GONE',
+    `publication ${number} of suite ${suite} was swept: what it listed is not known any more`,
+  );
+}
+
 /** Make a new publication of the same contents, with a newer Date and Valid-Until. */
 export async function signSuiteAgain(
   parts: Repository & { publisher: Publisher },

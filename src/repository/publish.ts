@@ -4,6 +4,8 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { enterContents, insertContents } from '../catalog/contents.ts';
+import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
@@ -11,11 +13,12 @@ import {
   type PublicationRow,
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
-import { pointSuite, updateSuite } from '../catalog/suites.ts';
+import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
+import { gatherContents } from './contents.ts';
 import type { Indexes } from './indexes.ts';
 import { type LivePublications, type PublishedFile, readPublicationRow } from './live.ts';
 import { mirrorPublication } from './mirror.ts';
@@ -91,8 +94,10 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const { row, component, isNew, phased = null } of change.additions) {
+  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
     if (isNew) await insertPackage(sql, row);
+    if (isNew) for (const file of files) await insertPackageFile(sql, file);
+    if (contents) await insertContents(sql, { package_id: row.id, ...contents });
     await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
   }
 }
@@ -108,9 +113,12 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const suite = applySettings(await getSuite(parts, name), change);
   const previous = parts.live.get(name);
-  const number = suite.publication + 1;
-  const files = await parts.indexes.update(suite, previous, change);
-  const date = await chooseDate(parts.now, await findLastDate(parts, suite), suite.validFor);
+  const floors = await findFloors(parts.catalog, name);
+  const number = Math.max(suite.publication, floors.number) + 1;
+  const contents = await gatherContents(parts.catalog, suite, change);
+  const files = await parts.indexes.update(suite, previous, change, contents);
+  const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
+  const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
@@ -131,6 +139,8 @@ export async function publishSuite(
   await parts.catalog.transaction(async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
+    const entering = contents.map(({ component, row }) => ({ component, id: row.id }));
+    await enterContents(sql, name, number, entering);
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });

@@ -8,7 +8,6 @@ import { compressIndex } from '../deb/packages.ts';
 
 /** A member is closed once it holds this much uncompressed. */
 const MEMBER_BYTES = 131_072;
-const SEPARATOR = Buffer.from('\n');
 
 /** What Release says of one file, and its bytes where they are stored. */
 export interface IndexImage {
@@ -20,14 +19,20 @@ export class ResidentIndex {
   readonly #members: Buffer[] = [];
   readonly #plainHash: Hash = createHash('sha256');
   readonly #membersHash: Hash = createHash('sha256');
+  readonly #separator: Buffer;
   #plainSize = 0;
   #tail: Buffer[] = [];
   #tailSize = 0;
 
+  /** @param separator what stands between two stanzas. */
+  constructor(separator = '\n') {
+    this.#separator = Buffer.from(separator);
+  }
+
   /** Adds stanzas at the end; each ends in one newline. */
   async append(stanzas: readonly Uint8Array[]): Promise<void> {
     for (const stanza of stanzas) {
-      const separated = this.#plainSize === 0 ? [stanza] : [SEPARATOR, stanza];
+      const separated = this.#plainSize === 0 ? [stanza] : [this.#separator, stanza];
       for (const bytes of separated) {
         this.#plainHash.update(bytes);
         this.#plainSize += bytes.length;

@@ -7,7 +7,10 @@
 export type ExtraHash = 'SHA512' | 'MD5sum';
 
 export interface Retention {
-  /** Versions of a package, architecture and component that stay, newest first; null for all. */
+  /**
+   * Versions of a package, architecture and component that stay, newest first; null for the one
+   * that always does, where `days` are given.
+   */
   newest: number | null;
   /** What came into the suite in the last days stays, whatever its version; null for none. */
   days: number | null;

@@ -73,6 +73,16 @@ export async function describeKey(key: PrivateKey | PublicKey): Promise<KeyFacts
   };
 }
 
+/** From when on a key may sign: what vouches for it, its owner's own signatures, may be renewed. */
+export function findValidFrom(key: PrivateKey): Date {
+  const own = [
+    ...key.users.flatMap((user) => user.selfCertifications),
+    ...key.subkeys.flatMap((subkey) => subkey.bindingSignatures),
+  ];
+  const times = [key.getCreationTime(), ...own.map((one) => one.created ?? key.getCreationTime())];
+  return new Date(Math.max(...times.map((time) => time.getTime())));
+}
+
 /**
  * The public halves as `Signed-By` wants them: binary for .gpg, armoured for .asc. All in one block
  * of armour, because apt reads no further than the end of the first.

@@ -54,6 +54,53 @@ export async function findDetachedFault(
   }
 }
 
+async function demandOne(signatures: Verified): Promise<void> {
+  const faults: string[] = [];
+  for (const { verified, keyID } of signatures) {
+    try {
+      await verified;
+      return;
+    } catch (error) {
+      faults.push(`${keyID.toHex().toUpperCase()}: ${(error as Error).message}`);
+    }
+  }
+  throw new Error(faults.join('; ') || 'it holds no signature');
+}
+
+/**
+ * The text of somebody else's InRelease; one good signature by a key of the keyring is enough, as
+ * for apt.
+ * @throws Error saying why no signature counts, or that it is no clear-signed text.
+ */
+export async function openClearsigned(
+  inRelease: string,
+  keyring: readonly PublicKey[],
+  date: Date,
+): Promise<string> {
+  const body = CLEARTEXT.exec(inRelease)?.[1];
+  if (body === undefined || /^-/m.test(body)) throw new Error('the clear-signed text is none');
+  const message = await readCleartextMessage({ cleartextMessage: inRelease });
+  const { signatures } = await verify({ message, verificationKeys: [...keyring], date });
+  await demandOne(signatures);
+  return body;
+}
+
+/** As `openClearsigned`, for Release and its armoured or binary Release.gpg. */
+export async function demandDetached(
+  text: Uint8Array,
+  signature: Uint8Array,
+  keyring: readonly PublicKey[],
+  date: Date,
+): Promise<void> {
+  const armored = Buffer.from(signature).toString('latin1');
+  const read = armored.startsWith('-----BEGIN')
+    ? await readSignature({ armoredSignature: armored })
+    : await readSignature({ binarySignature: signature });
+  const message = await createMessage({ binary: text });
+  const keys = { verificationKeys: [...keyring], date };
+  await demandOne((await verify({ message, signature: read, ...keys })).signatures);
+}
+
 /**
  * Why a Release signed outside must not be published; undefined when it may.
  * @param date no signature may be later, and each key has to be valid then.

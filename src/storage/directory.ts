@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { RefusalError, systemCode } from '../errors.ts';
+import { adoptFiles } from './adoption.ts';
 import { createDirectoryLedger, syncDirectory } from './durability.ts';
 import {
   canBeginKey,
@@ -66,6 +67,11 @@ export async function openDirectory(directory: string): Promise<Storage> {
         throw refuseFull(error, key);
       }
     },
+    adopt: async (files) =>
+      adoptFiles(
+        files.map((file) => ({ ...file, ...locate(trees, file.key) })),
+        [...trees.values()],
+      ),
     remove: async (key) => {
       const { target } = locate(trees, key);
       if (await removeObject(target)) await ledger.prune(dirname(target));
@@ -101,8 +107,8 @@ function refuseFull(error: unknown, key: string): unknown {
 
 async function statObject(path: string): Promise<ObjectStat | undefined> {
   try {
-    const [found, direct] = await Promise.all([lstat(path), isReachedDirectly(dirname(path))]);
-    if (!found.isFile() || !direct) return undefined;
+    const found = await lstat(path);
+    if (!found.isFile() || !isReachedDirectly(dirname(path))) return undefined;
     return { size: found.size, modified: Math.trunc(found.mtimeMs) };
   } catch (error) {
     if (ABSENT_CODES.has(systemCode(error))) return undefined;
@@ -153,7 +159,7 @@ function checkRange(key: string, size: number, range?: ByteRange): ByteRange | u
 
 /** Resolves with whether there was something to remove. */
 async function removeObject(path: string): Promise<boolean> {
-  if (!(await isReachedDirectly(dirname(path)))) return false;
+  if (!isReachedDirectly(dirname(path))) return false;
   try {
     await unlink(path);
     return true;
@@ -171,7 +177,7 @@ async function* listObjects(trees: TreePaths, prefix: string): AsyncGenerator<st
     if (parent === '' && tree.startsWith(prefix)) yield* walkDirectory(path, `${tree}/`, prefix);
     if (!parent.startsWith(`${tree}/`)) continue;
     const start = join(path, parent.slice(tree.length), '.');
-    if (await isReachedDirectly(start)) yield* walkDirectory(start, parent, prefix);
+    if (isReachedDirectly(start)) yield* walkDirectory(start, parent, prefix);
   }
 }
 

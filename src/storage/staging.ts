@@ -4,7 +4,7 @@
  * left in it is cleared at the next start. Source of truth: rename(2), open(2). Floor 2.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { type FileHandle, link, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '../errors.ts';
 
@@ -27,6 +27,13 @@ export async function createStagingFile(
   }
   await mkdir(directory, { recursive: true, mode: STAGING_DIRECTORY_MODE });
   return { path, handle: await open(path, 'wx+', STAGING_FILE_MODE) };
+}
+
+/** Another name in the staging directory for a file in it; the caller owns that name alone. */
+export async function linkStagingFile(directory: string, path: string): Promise<string> {
+  const other = join(directory, randomBytes(16).toString('hex'));
+  await link(path, other);
+  return other;
 }
 
 /**

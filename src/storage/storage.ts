@@ -24,6 +24,15 @@ export interface StagedFile {
   size: number;
 }
 
+/** A file of this machine that becomes an object and stays what and where it is. */
+export interface AdoptedFile {
+  key: string;
+  path: string;
+  size: number;
+  /** Milliseconds since the epoch, as stat(2) has it: another one, and the file is refused. */
+  modified: number;
+}
+
 /** Every method refuses what is no key (key.ts) with PATH_UNKNOWN. */
 export interface Storage {
   /** Undefined where there is no such object. */
@@ -40,6 +49,12 @@ export interface Storage {
    * @throws RefusalError SPACE_EXHAUSTED
    */
   write(key: string, source: Uint8Array | StagedFile): Promise<void>;
+  /**
+   * Many files at once; durable when it resolves, and each replaces an object of the same key in
+   * one step. Where it fails, some of them may be there.
+   * @throws RefusalError SPACE_EXHAUSTED, SOURCE_UNACCEPTABLE where a file was changed meanwhile.
+   */
+  adopt(files: readonly AdoptedFile[]): Promise<void>;
   /** No error where there is nothing to remove. */
   remove(key: string): Promise<void>;
   /** Every key that begins with the prefix, in no order. */

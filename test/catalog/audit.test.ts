@@ -121,6 +121,21 @@ describe('appending', () => {
     expect(await verifyAudit(catalog)).toMatchObject({ entries: 1, fault: null });
   });
 
+  it('what cannot be written keeps out nobody who waits beside it', async () => {
+    const broken = { ...createEntry(), at: undefined as unknown as string };
+    const beside = [createEntry(), broken, createEntry(), createEntry()].map((entry) =>
+      appendAudit(catalog, [entry]),
+    );
+    const outcomes = await Promise.allSettled(beside);
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ]);
+    expect(await verifyAudit(catalog)).toMatchObject({ entries: 3, fault: null });
+  });
+
   it('inside a transaction is an error, not a wait for ever', async () => {
     const inside = catalog.transaction(() => appendAudit(catalog, [createEntry()]));
     await expect(inside).rejects.toThrow('it would wait for itself for ever');

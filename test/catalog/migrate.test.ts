@@ -56,6 +56,7 @@ describe('migrate', () => {
         'package_file',
         'publication',
         'setting',
+        'signer_key',
         'suite',
       ]),
     );

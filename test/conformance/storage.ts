@@ -3,11 +3,12 @@
  * values are the bytes that went in. Nothing here knows of disks or of networks.
  */
 import { createHash } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createStagingFile } from '../../src/storage/staging.ts';
-import type { StagedFile, Storage } from '../../src/storage/storage.ts';
+import type { AdoptedFile, StagedFile, Storage } from '../../src/storage/storage.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -153,6 +154,50 @@ export function describeStorage(name: string, open: () => Promise<OpenStorage>):
         await expect(storage.stat(key)).rejects.toMatchObject(refusal);
         await expect(storage.remove(key)).rejects.toMatchObject(refusal);
         expect(await listAll('')).toEqual([]);
+      });
+    });
+
+    describe('adopt', () => {
+      const offer = async (key: string, text: string): Promise<AdoptedFile> => {
+        const { path, size } = await stage({ at: 0, bytes: Buffer.from(text) });
+        const { mtimeMs } = await stat(path);
+        return { key, path, size, modified: mtimeMs };
+      };
+
+      it('takes many files at once, which stay where they are', async () => {
+        const keys = ODD_KEYS.slice(0, 6);
+        const files = await Promise.all(keys.map((key) => offer(key, key)));
+        await storage.adopt(files);
+        for (const key of keys) expect((await readAll(key)).toString()).toBe(key);
+        for (const { key, path } of files) expect(await readFile(path, 'utf8')).toBe(key);
+        await storage.adopt([]);
+      });
+
+      it('replaces an object, and the same file again is no fault', async () => {
+        await storage.write(KEY, Buffer.from('before'));
+        const file = await offer(KEY, 'after');
+        await storage.adopt([file]);
+        await storage.adopt([file]);
+        expect((await readAll(KEY)).toString()).toBe('after');
+      });
+
+      it('refuses a file that is not what it was', async () => {
+        const file = await offer(KEY, 'one');
+        for (const other of [{ size: 4 }, { modified: file.modified - 1 }]) {
+          await expect(storage.adopt([{ ...file, ...other }])).rejects.toMatchObject({
+            code: 'SOURCE_UNACCEPTABLE',
+          });
+        }
+        expect(await storage.stat(KEY)).toBeUndefined();
+      });
+
+      it('refuses what is no key', async () => {
+        const file = await offer(KEY, 'one');
+        await expect(async () =>
+          storage.adopt([{ ...file, key: '../x/y/z' }]),
+        ).rejects.toMatchObject({
+          code: 'PATH_UNKNOWN',
+        });
       });
     });
 

@@ -40,7 +40,7 @@ async function checkRights(): Promise<void> {
 }
 
 /** The mirror from which this machine's own release is installed. */
-async function findMirror(): Promise<string> {
+export async function findMirror(): Promise<string> {
   const os = await readFile('/etc/os-release', 'utf8');
   const codename = /^VERSION_CODENAME=(\S+)$/m.exec(os)?.[1] ?? '';
   const format = '$(CREATED_BY) $(CODENAME) $(COMPONENT) $(SITE)|$(REPO_URI)';

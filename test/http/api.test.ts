@@ -3,7 +3,7 @@
  * refused. Who may do what is written here by hand, from the reference; the rest of the document
  * is held against the OpenAPI 3.1 schema.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import supertest, { type Test } from 'supertest';
@@ -80,10 +80,32 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'suite.set': { roles: ADMIN, path: suite, body: (role) => ({ description: `set by ${role}` }) },
   'suite.remove': { roles: ADMIN, path: (role) => ({ suite: `made-by-${role}` }) },
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
+  'suite.import': { roles: ADMIN, path: suite, body: () => ({ source: packages }) },
+  'import.list': { roles: WATCHERS },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },
+  'publication.diff': {
+    roles: ALL_BUT_HOSTS,
+    path: () => ({ suite: 'stable', from: '1', to: '2' }),
+  },
   'package.list': { roles: ALL_BUT_HOSTS },
   'package.show': { roles: ALL_BUT_HOSTS, path: () => ({ package: 'shown' }) },
+  'package.copy': {
+    roles: ['uploader', 'admin'],
+    path: () => ({ to: 'stable' }),
+    body: () => ({ from: 'stable', packages: [{ package: 'shown' }] }),
+  },
+  'package.phase': {
+    roles: ADMIN,
+    path: suite,
+    body: () => ({ packages: [{ package: 'shown', version: '1.0' }], percentage: 10 }),
+  },
+  'package.remove': {
+    roles: ADMIN,
+    path: suite,
+    body: () => ({ packages: [{ package: 'shown', version: '1.0' }] }),
+  },
+  'publication.rollback': { roles: ADMIN, path: suite, body: () => ({ to: 2, reason: 'a test' }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
   'key.rotate': { roles: ADMIN, body: () => ({}) },
@@ -115,6 +137,8 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     body: () => ({ serverCa: 'a'.repeat(64), keyring: 'b'.repeat(64), client: '0.1.0' }),
   },
   'server.renew': { roles: ADMIN, body: () => ({}) },
+  'sweep.show': { roles: WATCHERS },
+  'sweep.run': { roles: ADMIN, body: () => ({}) },
   'audit.list': { roles: WATCHERS },
   'audit.verify': { roles: WATCHERS },
 };
@@ -125,6 +149,8 @@ const NOT_OF_ONESELF = (Object.keys(ATTEMPTS) as RoutedName[]).filter(
 );
 
 const data = join(createScratch('api'), 'data');
+/** What an import is pointed at. */
+const packages = `${data}-packages`;
 const clients = new Map<Role, IssuedClient>();
 let site: Site;
 
@@ -157,6 +183,8 @@ function attempt(name: RoutedName, role: Role): Test {
 }
 
 beforeAll(async () => {
+  mkdirSync(packages);
+  writeFileSync(join(packages, 'moved.deb'), buildDeb('moved'));
   site = await startSite(data);
   for (const role of ROLES) {
     clients.set(role, await site.issue(`the-${role}`, role));

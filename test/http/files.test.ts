@@ -333,6 +333,9 @@ describe('by-hash', () => {
   });
 });
 
+const askOtherwise = (path: string): string =>
+  getRequest(path).replace(/User-Agent: .*/, 'User-Agent: Mozilla/5.0');
+
 describe('one connection', () => {
   it('answers ten pipelined requests in their order and closes with a word of TLS', async () => {
     const connection = await openConnection({ port: site.port, client: host, ca: site.ca });
@@ -359,6 +362,27 @@ describe('one connection', () => {
     expect(lengths.slice(0, 10)).toEqual(alone.map((answer) => answer.body.length));
     // 'end' comes for close_notify; a connection that is only cut errs or closes without it.
     expect(ended).toBe(true);
+  });
+
+  it.each([
+    ['apt', 'its own', 'between', getRequest],
+    ['another client', 'the newest', 'betwixt', askOtherwise],
+  ])('that has seen a Release gives %s %s indexes', async (_who, which, name, request) => {
+    const uploader = await site.issue('build', 'uploader');
+    const connection = await openConnection({ port: site.port, client: host, ca: site.ca });
+    connection.send(request('/dists/stable/Release'));
+    const hashOf = (release: string): string | undefined =>
+      /^ ([0-9a-f]{64}) +\d+ main\/binary-amd64\/Packages\n/m.exec(release)?.[1];
+    const seen = await waitFor('the Release file', () => hashOf(connection.received()));
+    expect((await put(site, uploader, buildDeb(name))).status).toBe(201);
+    const newest = (await get(PACKAGES)).body;
+    connection.send(request(PACKAGES).replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+    const received = await connection.ended();
+    const body = received.slice(received.lastIndexOf('\r\n\r\n') + 4);
+    const hash = createHash('sha256').update(body, 'latin1').digest('hex');
+    if (which === 'its own') expect(hash).toBe(seen);
+    else expect(body).toBe(newest.toString('latin1'));
+    expect(createHash('sha256').update(newest).digest('hex')).not.toBe(seen);
   });
 
   it('is closed after a thousand requests, every one of which is answered', async () => {

@@ -2,6 +2,7 @@
  * perform(): who may ask for what, what is refused before it runs, what is written down. Every
  * operation is here by type: a new one does not compile without a row.
  */
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { RefusalError } from '../../src/errors.ts';
@@ -39,12 +40,19 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'suite.list': ['uploader', 'observer', 'admin'],
   'suite.show': ['uploader', 'observer', 'admin'],
   'suite.publish': ['admin'],
+  'suite.import': ['admin'],
+  'import.list': ['observer', 'admin'],
   'suite.set': ['admin'],
   'suite.remove': ['admin'],
   'package.add': ['uploader', 'admin'],
   'package.list': ['uploader', 'observer', 'admin'],
   'package.show': ['uploader', 'observer', 'admin'],
+  'package.copy': ['uploader', 'admin'],
+  'package.phase': ['admin'],
+  'package.remove': ['admin'],
   'publication.list': ['uploader', 'observer', 'admin'],
+  'publication.diff': ['uploader', 'observer', 'admin'],
+  'publication.rollback': ['admin'],
   'publication.show': ['uploader', 'observer', 'admin'],
   'key.show': ['uploader', 'observer', 'admin'],
   'key.export': ['uploader', 'observer', 'admin'],
@@ -65,6 +73,8 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'host.enrol': ['enrolment'],
   'host.report': ['host'],
   'server.renew': ['admin'],
+  'sweep.show': ['observer', 'admin'],
+  'sweep.run': ['admin'],
   'audit.list': ['observer', 'admin'],
   'audit.verify': ['observer', 'admin'],
 };
@@ -73,9 +83,11 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
 const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
-  ...(['suite.set', 'suite.remove'] as const),
+  ...(['suite.set', 'suite.remove', 'package.copy', 'package.phase'] as const),
+  ...(['package.remove', 'publication.rollback'] as const),
+  'suite.import',
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
-  ...(['group.create', 'group.set', 'group.remove'] as const),
+  ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
 ];
 
@@ -88,6 +100,9 @@ const askerOf = (name: OperationName): Actor => others.get(name) ?? ACTORS.admin
 
 beforeAll(async () => {
   site = await openSite();
+  const packages = `${site.data}/to-import`;
+  mkdirSync(packages);
+  writeFileSync(`${packages}/moved.deb`, createPackage({ name: 'moved' }));
   file = await site.receive(createPackage({ name: 'hello' }));
   const web = { name: 'web', role: 'host', csr: createCsr() } as const;
   const { pem, serial } = await perform(site.parts, ACTORS.admin, 'certificate.issue', web);
@@ -126,13 +141,23 @@ beforeAll(async () => {
     'suite.list': {},
     'suite.show': { suite: 'stable' },
     'suite.publish': { suite: 'stable' },
+    'suite.import': { suite: 'stable', source: packages },
+    'import.list': {},
     'suite.set': { suite: 'testing', description: 'what comes next' },
     'suite.remove': { suite: 'passing' },
     'package.add': { files: [file], suite: 'stable' },
     'package.list': { query: 'hel', suite: 'stable' },
     'package.show': { package: 'hello', version: '1.0' },
+    'package.copy': { from: 'stable', to: 'testing', packages: [{ package: 'hello' }] },
+    'package.phase': {
+      ...{ suite: 'testing', packages: [{ package: 'hello', version: '1.0' }] },
+      percentage: 10,
+    },
+    'package.remove': { suite: 'testing', packages: [{ package: 'hello', version: '1.0' }] },
     'publication.list': { suite: 'stable' },
     'publication.show': { suite: 'stable', number: 1 },
+    'publication.diff': { suite: 'stable', from: 1, to: 2 },
+    'publication.rollback': { suite: 'testing', to: 2, reason: 'it was better' },
     'key.show': {},
     'key.export': {},
     'key.rotate': {},
@@ -149,6 +174,8 @@ beforeAll(async () => {
     'group.show': { group: 'default' },
     'group.set': { group: 'lab', suites: ['stable'], description: '' },
     'group.remove': { group: 'lab' },
+    'sweep.show': {},
+    'sweep.run': { foreign: false },
     'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
     'audit.verify': { head: `0:${'0'.repeat(64)}` },
     'host.enrol': { csr: createCsr() },

@@ -71,10 +71,6 @@ withoutChecksum.fill(0, withoutChecksum.length - 8);
 /** One of each kind; the parsers have tables of their own. */
 const HOSTILE: Record<string, { bytes: Buffer; code?: string }> = {
   'an empty file': { bytes: Buffer.alloc(0) },
-  'a package for the installer': {
-    bytes: withControl(`${CONTROL.trimEnd()}\nPackage-Type: udeb\n`),
-    code: 'PACKAGE_UNACCEPTABLE',
-  },
   'no ar archive': { bytes: Buffer.from('PK\x03\x04 a zip file') },
   'a package cut short': { bytes: HELLO.subarray(0, HELLO.length - 40) },
   'no control member': { bytes: buildAr([VERSION_MEMBER, dataMember()]) },

@@ -83,7 +83,10 @@ describe('a batch', () => {
 });
 
 describe('a removal', () => {
-  const remove = (name: string, row: Omit<PackageRow, 'stanza'>): Promise<{ number: number }> =>
+  const remove = (
+    name: string,
+    row: Omit<PackageRow, 'stanza' | 'hashes'>,
+  ): Promise<{ number: number }> =>
     parts.publisher.submit('stable', {
       ...{ additions: [], removals: [{ component: 'main', row }] },
       ...{ reason: `remove ${name}`, actor: 'test' },

@@ -108,6 +108,25 @@ describe('files', () => {
     }
   });
 
+  it('shares an adopted file that nobody else can change, and copies any other', async () => {
+    const inodes = [0o644, 0o666, 0o600].map((mode, position) => {
+      const path = join(root, `offered-${position}`);
+      writeFileSync(path, `x${position}`);
+      chmodSync(path, mode);
+      return { path, found: statSync(path), key: `pool/main/o/o/${position}` };
+    });
+    await storage.adopt(
+      inodes.map(({ key, path, found }) => ({ key, path, size: 2, modified: found.mtimeMs })),
+    );
+    const shared = inodes.map(({ key, found }) => statSync(join(root, key)).ino === found.ino);
+    expect(shared).toEqual([true, false, false]);
+    for (const { key, path, found } of inodes) {
+      expect(statSync(join(root, key)).mode & 0o777).toBe(0o644);
+      expect(statSync(path).mode).toBe(found.mode);
+    }
+    expect(readdirSync(join(root, 'pool/.staging'))).toEqual([]);
+  });
+
   it('prunes the directories that a remove leaves empty, and never the trees', async () => {
     await storage.write(KEY, Buffer.from('x'));
     await storage.write('pool/main/h/other/o', Buffer.from('x'));

@@ -6,7 +6,7 @@
 import { lookup } from 'node:dns/promises';
 import { BoundSocket } from 'node:net';
 import { RefusalError } from '../../errors.ts';
-import type { Address } from '../../settings.ts';
+import type { Address } from '../../notation.ts';
 import { refuseAddress } from '../listen.ts';
 
 export interface BoundPort {

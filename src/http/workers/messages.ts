@@ -7,9 +7,9 @@ import type { AuditEntry } from '../../catalog/audit-chain.ts';
 import type { Config } from '../../config.ts';
 import type { RefusalCode } from '../../errors.ts';
 import type { ReadingRules } from '../../fleet/reading.ts';
+import type { Address } from '../../notation.ts';
 import type { Activity } from '../../operations/operation.ts';
 import type { LiveChange, LivePublication } from '../../repository/live.ts';
-import type { Address } from '../../settings.ts';
 import type { ServerPair } from '../judge.ts';
 
 /** The settings that a worker is told; no other, so that no secret is among them. */

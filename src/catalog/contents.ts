@@ -1,0 +1,123 @@
+/** Questions about what packages contain, and since when Contents says so. Floor 2. */
+import type { ListingPlace, PackageRow } from './packages.ts';
+import type { SqlExecutor } from './sql.ts';
+
+/** `paths`: the files of data.tar, one a line, gzip; `size`: their bytes uncompressed. */
+export interface PackedPaths {
+  paths: Uint8Array;
+  size: number;
+}
+
+export interface PackageContents extends PackedPaths {
+  package_id: string;
+}
+
+/** Ids that one statement names; SQLite and PostgreSQL take far more. */
+const IDS_AT_ONCE = 500;
+
+const slots = (ids: readonly string[], first: number): string =>
+  ids.map((_, i) => `$${first + i}`).join(', ');
+
+function* chunk(ids: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < ids.length; at += IDS_AT_ONCE) yield ids.slice(at, at + IDS_AT_ONCE);
+}
+
+/** What is known already stays: the paths of a package never change. */
+export async function insertContents(sql: SqlExecutor, row: PackageContents): Promise<void> {
+  await sql.run(
+    `INSERT INTO package_contents (package_id, paths, size) VALUES ($1, $2, $3)
+     ON CONFLICT (package_id) DO NOTHING`,
+    row.package_id,
+    row.paths,
+    row.size,
+  );
+}
+
+/** Of those that are known, in no order. */
+export async function findContents(
+  sql: SqlExecutor,
+  ids: readonly string[],
+): Promise<PackageContents[]> {
+  const found: PackageContents[] = [];
+  for (const some of chunk(ids)) {
+    const query = `SELECT package_id, paths, size FROM package_contents
+      WHERE package_id IN (${slots(some, 1)})`;
+    found.push(...(await sql.all<PackageContents>(query, ...some)));
+  }
+  return found;
+}
+
+/** The lines of these packages stand in the suite's Contents from publication `number` on. */
+export async function enterContents(
+  sql: SqlExecutor,
+  suite: string,
+  number: number,
+  entries: readonly { component: string; id: string }[],
+): Promise<void> {
+  for (const component of new Set(entries.map((entry) => entry.component))) {
+    const ids = entries.filter((entry) => entry.component === component).map(({ id }) => id);
+    for (const some of chunk(ids)) {
+      await sql.run(
+        `UPDATE listing SET contents_in = $1 WHERE suite = $2 AND component = $3
+           AND removed_in IS NULL AND package_id IN (${slots(some, 4)})`,
+        number,
+        suite,
+        component,
+        ...some,
+      );
+    }
+  }
+}
+
+export type LateContents = PackageRow & { listed_in: string; contents_size: number };
+
+/** Listed packages whose paths are known and not in the suite's Contents yet, oldest first. */
+export function listLateContents(
+  sql: SqlExecutor,
+  suite: string,
+  limit: number,
+): Promise<LateContents[]> {
+  return sql.all(
+    `SELECT p.*, l.component AS listed_in, c.size AS contents_size
+     FROM listing l JOIN package_contents c ON c.package_id = l.package_id
+       JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.contents_in IS NULL AND l.removed_in IS NULL
+     ORDER BY l.added_in, p.id LIMIT $2`,
+    suite,
+    limit,
+  );
+}
+
+/** Packages of a suite whose paths nobody has read, oldest first. */
+export function listUnreadPackages(
+  sql: SqlExecutor,
+  suite: string,
+  limit: number,
+): Promise<{ id: string; filename: string }[]> {
+  return sql.all(
+    `SELECT DISTINCT p.id, p.filename, l.added_in
+     FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.contents_in IS NULL AND l.removed_in IS NULL AND p.kind <> 'dsc'
+       AND NOT EXISTS (SELECT 1 FROM package_contents c WHERE c.package_id = p.id)
+     ORDER BY l.added_in, p.id LIMIT $2`,
+    suite,
+    limit,
+  );
+}
+
+/** The packages of one Contents index, in the order in which their lines came in. */
+export function listContentsOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
+  const { suite, component, kinds, architecture } = place;
+  const given = architecture === null ? [] : [architecture];
+  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
+  return sql.all(
+    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
+       AND l.contents_in IS NOT NULL AND p.kind IN (${slots(kinds, 3)}) ${matching}
+     ORDER BY l.contents_in, l.added_in, p.id`,
+    suite,
+    component,
+    ...kinds,
+    ...given,
+  );
+}

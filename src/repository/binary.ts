@@ -1,0 +1,93 @@
+/**
+ * One received binary package, read and proven from what is inside it, never from its file name.
+ * Floor 3.
+ */
+import type { PackedPaths } from '../catalog/contents.ts';
+import { readPackage, verifyData } from '../deb/archive.ts';
+import { PathList } from '../deb/contents.ts';
+import { type Control, parseControl } from '../deb/control.ts';
+import type { PackageKind } from '../deb/layout.ts';
+import { matchesPattern } from '../deb/names.ts';
+import { RefusalError } from '../errors.ts';
+import { openFileSource } from '../storage/file-source.ts';
+import { packPaths } from './contents.ts';
+import type { IngestRequest, ReceivedFile } from './ingest-request.ts';
+import type { Suite } from './suites.ts';
+
+export interface ProvenBinary {
+  control: Control;
+  kind: PackageKind;
+  contents: PackedPaths;
+  /** Whether it holds nothing but debugging symbols. */
+  isDebug: boolean;
+  file: ReceivedFile;
+}
+
+/** data.tar may unpack to this much; past it a package is refused as a bomb. */
+const MAX_DATA_BYTES = 64 * 1024 ** 3;
+
+/** @throws RefusalError PACKAGE_FORBIDDEN */
+export function checkAllowed(
+  { actor, packages }: Pick<IngestRequest, 'actor' | 'packages'>,
+  name: string,
+): void {
+  if (packages === null || packages.some((pattern) => matchesPattern(pattern, name))) return;
+  throw new RefusalError(
+    'PACKAGE_FORBIDDEN',
+    `${actor} may add the packages ${packages.join(', ')}, not ${name}`,
+  );
+}
+
+function checkArchitecture(control: Control, suite: Suite): void {
+  if (control.architecture === 'all' || suite.architectures.includes(control.architecture)) return;
+  throw new RefusalError(
+    'PACKAGE_UNACCEPTABLE',
+    `Architecture ${control.architecture}: suite ${suite.name} holds ${suite.architectures.join(', ')} and all`,
+  );
+}
+
+function readWord(control: Control, name: string): string {
+  const field = control.fields.find((one) => one.name.toLowerCase() === name);
+  return field?.value.toString('latin1').trim() ?? '';
+}
+
+/**
+ * An installer's package in the common index would be offered to every host. dpkg-gencontrol writes
+ * no Package-Type, so the section says it as well, and the .changes by the name that it gives.
+ */
+function kindOf(control: Control, named: string): PackageKind {
+  const type = readWord(control, 'package-type');
+  if (type === 'udeb' || type === 'ddeb') return type;
+  if (/(^|\/)debian-installer$/.test(control.section ?? '')) return 'udeb';
+  if (named.endsWith('.udeb')) return 'udeb';
+  return named.endsWith('.ddeb') ? 'ddeb' : 'deb';
+}
+
+/**
+ * Reads and proves the archive, judged by the name inside it; nothing is placed yet.
+ * @param named its name in a .changes; '' where none names it.
+ * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE, PACKAGE_FORBIDDEN
+ */
+export async function proveBinary(
+  file: ReceivedFile,
+  request: IngestRequest,
+  suite: Suite,
+  named: string,
+): Promise<ProvenBinary> {
+  const source = await openFileSource(file.path);
+  try {
+    const archive = await readPackage(source);
+    const control = parseControl(archive.control);
+    checkAllowed(request, control.name);
+    const paths = new PathList();
+    const limits = { outputBytes: MAX_DATA_BYTES };
+    await verifyData(source, archive, limits, (path) => paths.add(path));
+    checkArchitecture(control, suite);
+    const kind = kindOf(control, named);
+    const isSymbols = readWord(control, 'auto-built-package') === 'debug-symbols';
+    const isDebug = kind === 'ddeb' || isSymbols;
+    return { control, kind, contents: await packPaths(paths), isDebug, file };
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Contents in the background: packages that nobody has read yet are read from the pool, and lines
+ * that no other publication takes along get one of their own. Floor 3.
+ */
+import {
+  insertContents,
+  listLateContents,
+  listUnreadPackages,
+  type PackedPaths,
+} from '../catalog/contents.ts';
+import { listSuites } from '../catalog/suites.ts';
+import { readPackage, verifyData } from '../deb/archive.ts';
+import { PathList } from '../deb/contents.ts';
+import { RefusalError } from '../errors.ts';
+import { openObjectSource } from '../storage/object-source.ts';
+import { packPaths } from './contents.ts';
+import type { Publisher } from './publisher.ts';
+import type { Repository } from './repository.ts';
+import { readSuiteRow } from './suites.ts';
+
+type BacklogParts = Repository & { publisher: Publisher };
+
+/** Packages written down in one transaction. */
+const PACKAGES_AT_ONCE = 50;
+const MAX_DATA_BYTES = 64 * 1024 ** 3;
+
+async function readPaths(parts: Repository, filename: string): Promise<PackedPaths | undefined> {
+  const source = await openObjectSource(parts.storage, filename);
+  if (!source) return undefined;
+  const list = new PathList();
+  const archive = await readPackage(source);
+  const limits = { outputBytes: MAX_DATA_BYTES };
+  await verifyData(source, archive, limits, (path) => list.add(path));
+  return packPaths(list);
+}
+
+export class ContentsBacklog {
+  readonly #parts: BacklogParts;
+  /** Packages that could not be read; `check` says of them what is wrong. */
+  readonly #unreadable = new Set<string>();
+  #ended = false;
+  #running: Promise<void> | undefined;
+
+  constructor(parts: BacklogParts) {
+    this.#parts = parts;
+  }
+
+  /** Goes to work, unless it is at work already; nobody waits for it. */
+  start(): void {
+    if (this.#ended) return;
+    this.#running ??= this.work()
+      .catch((error: unknown) => {
+        this.#parts.log.error({ event: 'contents.failed', error: String(error) });
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** What is under way stops after the package that is being read. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#running;
+  }
+
+  /** Reads what was never read and publishes what is late; resolves when nothing is left. */
+  async work(): Promise<void> {
+    for (const suite of (await listSuites(this.#parts.catalog)).map(readSuiteRow)) {
+      if (!suite.options.contents) continue;
+      while (!this.#ended && (await this.#readSome(suite.name))) await this.#publish(suite.name);
+      await this.#publish(suite.name);
+    }
+  }
+
+  /** Whether there was something to read. */
+  async #readSome(suite: string): Promise<boolean> {
+    const { catalog, log } = this.#parts;
+    const limit = PACKAGES_AT_ONCE + this.#unreadable.size;
+    const unread = (await listUnreadPackages(catalog, suite, limit)).filter(
+      ({ id }) => !this.#unreadable.has(id),
+    );
+    const read: { id: string; packed: PackedPaths }[] = [];
+    for (const { id, filename } of unread) {
+      if (this.#ended) break;
+      try {
+        const packed = await readPaths(this.#parts, filename);
+        if (packed) read.push({ id, packed });
+        else this.#unreadable.add(id);
+      } catch (error) {
+        if (!(error instanceof RefusalError)) throw error;
+        this.#unreadable.add(id);
+        log.error({ event: 'contents.unreadable', filename, error: error.message });
+      }
+    }
+    await catalog.transaction(async (sql) => {
+      for (const { id, packed } of read) await insertContents(sql, { package_id: id, ...packed });
+    });
+    return unread.length > 0;
+  }
+
+  /** One publication after another as long as something is late; others come in between. */
+  async #publish(name: string): Promise<void> {
+    const { catalog, publisher } = this.#parts;
+    let last = 0;
+    while (!this.#ended) {
+      const { number } = await publisher.submit(name, async (suite) => {
+        const late = await listLateContents(catalog, suite.name, 1);
+        if (late.length === 0 || !suite.options.contents) return undefined;
+        const change = { additions: [], removals: [], isBacklog: true };
+        return { ...change, reason: 'complete Contents', actor: 'timer' };
+      });
+      if (number === last || (await listLateContents(catalog, name, 1)).length === 0) return;
+      last = number;
+    }
+  }
+}

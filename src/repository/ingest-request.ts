@@ -1,0 +1,47 @@
+/** What is asked of an ingest, and what it answers. Floor 3. */
+import type { Publisher } from './publisher.ts';
+import type { Repository } from './repository.ts';
+
+export interface IngestParts extends Repository {
+  publisher: Publisher;
+}
+
+/** A received file, whole and hashed; `sha256` in lower-case hex. */
+export interface ReceivedFile {
+  path: string;
+  size: number;
+  sha256: string;
+}
+
+export interface IngestRequest {
+  /** Taken whole or not at all: one refused file refuses them all. */
+  files: readonly ReceivedFile[];
+  /** Received before, to be named by a .changes or .dsc among `files`; the rest stays as it is. */
+  waiting?: readonly ReceivedFile[];
+  suite: string;
+  component: string | undefined;
+  actor: string;
+  /** Patterns of the package names that may be added; null for all. */
+  packages: readonly string[] | null;
+  /** Takes a .changes whose Distribution is another suite as well. */
+  anyDistribution?: boolean;
+  /** Made by the server itself: nobody is asked for a signature. */
+  isOwn?: boolean;
+  /** Asked once more before anything is placed: a certificate may be revoked in mid-upload. */
+  confirm: () => void;
+}
+
+/** `isNew` is false where exactly these bytes were listed there before. */
+export interface IngestResult {
+  package: string;
+  version: string;
+  /** `source` for a source package. */
+  architecture: string;
+  suite: string;
+  component: string;
+  filename: string;
+  size: number;
+  sha256: string;
+  publication: number;
+  isNew: boolean;
+}

@@ -1,0 +1,109 @@
+/**
+ * The thread that reads package files: each once, hashed, its control file parsed, its stanza
+ * rendered. Metadata comes from inside, as everywhere. Floor 3.
+ */
+import { createHash, hash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { readPackage, verifyData } from '../deb/archive.ts';
+import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
+import { type Control, parseControl, renderStanza } from '../deb/control.ts';
+import { poolKey } from '../deb/layout.ts';
+import { type RefusalCode, RefusalError, systemCode } from '../errors.ts';
+import { openFileSource } from '../storage/file-source.ts';
+import type { Inspected, Inspection, InspectionJob, InspectionOrder } from './inspect.ts';
+
+/** A file up to this size is read in one piece. */
+const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
+/** data.tar may unpack to this much; past it a package is refused as a bomb. */
+const MAX_DATA_BYTES = 64 * 1024 ** 3;
+
+const refuse = (code: RefusalCode, why: string): RefusalError => new RefusalError(code, why);
+
+/** Calls `use` with the bytes and their SHA-256. */
+async function withSource<Result>(
+  path: string,
+  size: number,
+  use: (source: ByteSource, sha256: string) => Promise<Result>,
+): Promise<Result> {
+  if (size <= MAX_WHOLE_BYTES) {
+    const bytes = readFileSync(path);
+    return use(bytesOf(bytes), hash('sha256', bytes));
+  }
+  const source = await openFileSource(path);
+  try {
+    const state = createHash('sha256');
+    for await (const chunk of source.stream(0, source.size)) state.update(chunk);
+    return await use(source, state.digest('hex'));
+  } finally {
+    await source.close();
+  }
+}
+
+function checkExpected(
+  expected: InspectionJob['expected'],
+  found: { size: number; sha256: string },
+): void {
+  if (!expected) return;
+  if (expected.size !== found.size) {
+    const why = `the file has ${found.size} bytes; its index says ${expected.size}`;
+    throw refuse('PACKAGE_MALFORMED', why);
+  }
+  if (expected.sha256 === undefined || expected.sha256 === found.sha256) return;
+  const why = `the file has SHA256 ${found.sha256}; its index says ${expected.sha256}`;
+  throw refuse('PACKAGE_MALFORMED', why);
+}
+
+/** An installer's package in the common index would be offered to every host. */
+function readKind(control: Control): 'deb' {
+  const field = control.fields.find(({ name }) => name.toLowerCase() === 'package-type');
+  const kind = field?.value.toString('latin1').trim() ?? 'deb';
+  if (kind !== 'udeb') return 'deb';
+  throw refuse('PACKAGE_UNACCEPTABLE', 'Package-Type udeb: installer packages are not imported');
+}
+
+function createRow(
+  control: Control,
+  component: string,
+  file: { size: number; sha256: string },
+): Inspected['row'] {
+  const { name, version, architecture } = control;
+  const source = control.source.name;
+  const kind = readKind(control);
+  const filename = poolKey({ component, source, name, version, architecture, kind });
+  const stanza = renderStanza(control, { filename, ...file });
+  const own = { name, version, architecture, kind, source, component, stanza, filename } as const;
+  return { ...own, ...file, hashes: '{}' };
+}
+
+async function inspect(job: InspectionJob): Promise<Inspected> {
+  const { path, component, expected, checkData } = job;
+  const found = statSync(path);
+  if (!found.isFile()) throw refuse('FILE_UNREADABLE', 'it is not a file');
+  return withSource(path, found.size, async (source, sha256) => {
+    const file = { size: source.size, sha256 };
+    checkExpected(expected, file);
+    const archive = await readPackage(source);
+    const control = parseControl(archive.control);
+    if (checkData) await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
+    return { row: createRow(control, component, file), modified: found.mtimeMs };
+  });
+}
+
+async function answer(job: InspectionJob): Promise<Inspection> {
+  try {
+    return { inspected: await inspect(job) };
+  } catch (error) {
+    if (error instanceof RefusalError) return { fault: { code: error.code, why: error.message } };
+    const code = systemCode(error);
+    if (code === '') throw error;
+    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`;
+    return { fault: { code: 'FILE_UNREADABLE', why } };
+  }
+}
+
+parentPort?.on('message', async (jobs: InspectionOrder) => {
+  const results: Inspection[] = [];
+  for (const job of jobs) results.push(await answer(job));
+  parentPort?.postMessage(results);
+});

@@ -1,0 +1,53 @@
+/**
+ * Many files of this machine taken into the directory at once: shared by a hard link where nobody
+ * else can change them, copied otherwise, and made durable together. A sync of each would take the
+ * disk half a millisecond; one of the filesystem takes what all of them do.
+ * Source of truth: link(2), syncfs(2), sync(1). Floor 2.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { RefusalError } from '../errors.ts';
+import type { Place } from './placement.ts';
+import type { AdoptedFile } from './storage.ts';
+
+/** What the thread is given, and what it answers when it is done: why it could not, if so. */
+export interface AdoptionOrder {
+  files: readonly (AdoptedFile & Place)[];
+}
+export type AdoptionOutcome = { fault: undefined } | { fault: string; code: string; key: string };
+
+const THREAD = new URL('./adoption-thread.ts', import.meta.url);
+const FULL_CODES = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+
+const runFile = promisify(execFile);
+
+function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
+  return new Promise((resolve, reject) => {
+    const thread = new Worker(THREAD, { workerData: order });
+    thread.once('message', resolve);
+    thread.once('error', reject);
+    thread.once('exit', () => reject(new Error('the thread that places files ended early')));
+  });
+}
+
+/**
+ * All of the files in their places, durable when it resolves.
+ * @param roots real paths of the filesystems they go to.
+ * @throws RefusalError SPACE_EXHAUSTED, SOURCE_UNACCEPTABLE where a file is not what it was.
+ */
+export async function adoptFiles(
+  files: readonly (AdoptedFile & Place)[],
+  roots: readonly string[],
+): Promise<void> {
+  const outcome = await place({ files });
+  if (outcome.fault !== undefined) {
+    const { fault, code, key } = outcome;
+    if (FULL_CODES.includes(code)) {
+      throw new RefusalError('SPACE_EXHAUSTED', `${key} could not be stored: no room left`);
+    }
+    if (code !== 'CHANGED') throw new Error(`${key} could not be stored: ${fault}`);
+    throw new RefusalError('SOURCE_UNACCEPTABLE', `${key}: ${fault}`);
+  }
+  for (const root of roots) await runFile('sync', ['-f', root]);
+}

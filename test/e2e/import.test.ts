@@ -1,0 +1,310 @@
+/**
+ * Moving in: repositories made by reprepro and by aptly, folders and servers, each imported by the
+ * program; a real host that used the old one goes on with ours and notices nothing.
+ */
+import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { AptRoot } from './apt-root.ts';
+import { createScratch, succeed } from './command.ts';
+import {
+  createForeignKey,
+  type ForeignKey,
+  fillAptly,
+  fillReprepro,
+  OLD_UNI,
+  serveFolder,
+} from './foreign-trees.ts';
+import { buildSmall } from './packages.ts';
+import { aptkeep, findFreePort, runAptkeep, startServer } from './program.ts';
+import { enrolHost, fingerprintFolder } from './site.ts';
+
+interface Imported {
+  suite: string;
+  publication: number;
+  added: number;
+  present: number;
+  refused: { file: string; code: string; why: string }[];
+  leftOut: { sources: number; installer: number };
+}
+
+const scratch = createScratch('import');
+const reprepro = join(scratch, 'reprepro');
+const aptly = join(scratch, 'aptly');
+const flat = join(scratch, 'flat');
+const data = join(scratch, 'data');
+let key: ForeignKey;
+
+const build = (name: string, version: string): Promise<string> =>
+  buildSmall({ name, version }, join(scratch, 'built'));
+
+async function importInto(...words: string[]): Promise<Imported> {
+  return JSON.parse(await aptkeep('import', ...words, '--json', '--data', data)) as Imported;
+}
+
+interface Suite {
+  origin: string;
+  label: string;
+  codename: string;
+  components: string[];
+  architectures: string[];
+  packages: number;
+  publication: number;
+}
+
+const showSuite = async (name: string): Promise<Suite> =>
+  JSON.parse(await aptkeep('suite', 'show', name, '--json', '--data', data)) as Suite;
+
+beforeAll(async () => {
+  key = await createForeignKey(join(scratch, 'key'));
+  const files = [await build('alpha', '1.0'), await build('beta', '2:1.5~rc1')];
+  await fillReprepro(reprepro, key, 'main', files);
+  await fillReprepro(reprepro, key, 'contrib', [await build('gamma', '3')]);
+  await fillAptly(aptly, key, [...files, await build('delta', '4+b1')]);
+  await mkdir(join(flat, 'some/where'), { recursive: true });
+  for (const file of files)
+    await copyFile(file, join(flat, 'some/where', `x${file.split('/').at(-1)}`));
+  await aptkeep('init', '--data', data, '--name', 'Uni');
+});
+
+describe('a reprepro tree', () => {
+  it('becomes a suite of its identity, in one publication, and is left as it was', async () => {
+    const before = await fingerprintFolder(reprepro);
+    const made = await importInto(reprepro, '--suite', 'plain', '--keyring', key.keyring);
+    expect(made).toMatchObject({ suite: 'plain', added: 3, present: 0, refused: [] });
+    expect(await showSuite('plain')).toMatchObject({
+      origin: OLD_UNI.origin,
+      label: OLD_UNI.label,
+      codename: OLD_UNI.codename,
+      components: ['main', 'contrib'],
+      architectures: ['amd64', 'arm64'],
+      packages: 3,
+      publication: made.publication,
+    });
+    expect(await fingerprintFolder(reprepro)).toBe(before);
+  });
+
+  it('holds in the pool what dpkg says it does', async () => {
+    const listed = JSON.parse(
+      await aptkeep('package', 'list', '--suite', 'plain', '--json', '--data', data),
+    ) as { packages: { package: string; filename: string; sha256: string; component: string }[] };
+    for (const { package: name, filename, sha256 } of listed.packages) {
+      const file = join(data, filename);
+      expect(await succeed('dpkg-deb', ['--field', file, 'Package'])).toBe(`${name}\n`);
+      expect(await succeed('sha256sum', [file])).toContain(sha256);
+      expect((await stat(file)).mode & 0o777).toBe(0o644);
+    }
+    expect(listed.packages.map((one) => `${one.component} ${one.package}`)).toEqual([
+      'main alpha',
+      'main beta',
+      'contrib gamma',
+    ]);
+  });
+
+  it('again brings nothing and makes no publication; what came since comes with the next', async () => {
+    const before = await showSuite('plain');
+    expect(await importInto(reprepro, '--suite', 'plain')).toMatchObject({ added: 0, present: 3 });
+    expect((await showSuite('plain')).publication).toBe(before.publication);
+    await fillReprepro(reprepro, key, 'main', [await build('late', '1')]);
+    expect(await importInto(reprepro, '--suite', 'plain')).toMatchObject({ added: 1, present: 3 });
+  });
+
+  it('can be taken in part', async () => {
+    const words = [reprepro, '--suite', 'part', '--components', 'contrib'];
+    await importInto(...words, '--architectures', 'amd64');
+    expect(await showSuite('part')).toMatchObject({
+      components: ['contrib'],
+      architectures: ['amd64'],
+      packages: 1,
+    });
+    const outcome = await runAptkeep([
+      'import',
+      reprepro,
+      '--suite',
+      'x',
+      '--components',
+      'non-free',
+      '--data',
+      data,
+    ]);
+    expect([outcome.status, outcome.stderr]).toEqual([
+      1,
+      'aptkeep: repository not accepted: it has no component "non-free"; it has main, contrib\n',
+    ]);
+  });
+});
+
+describe('other sources', () => {
+  it('an aptly tree is found below public/', async () => {
+    expect(await importInto(aptly, '--suite', 'from-aptly')).toMatchObject({ added: 3 });
+    expect(await showSuite('from-aptly')).toMatchObject({
+      origin: OLD_UNI.origin,
+      codename: OLD_UNI.codename,
+      components: ['main'],
+    });
+  });
+
+  it('a folder of packages goes to a suite that is there', async () => {
+    const words = ['import', flat, '--suite', 'loose', '--data', data];
+    expect((await runAptkeep(words)).stderr).toMatch(/^aptkeep: no such suite: .*suite create/);
+    await aptkeep('suite', 'create', 'loose', '--origin', 'O', '--label', 'L', '--data', data);
+    expect(await importInto(flat, '--suite', 'loose')).toMatchObject({ added: 2 });
+  });
+
+  it('a server, verified with its keyring and no further than that', async () => {
+    const port = await findFreePort();
+    const pair = { cert: join(data, 'certs/server.crt'), key: join(data, 'certs/server.key') };
+    const site = await serveFolder(reprepro, pair, port);
+    const url = `https://localhost:${port}/`;
+    const ca = ['--source-ca', join(data, 'certs/server-ca.crt')];
+    const words = [url, '--suite', 'web', '--distribution', 'bookworm', ...ca];
+    try {
+      const bare = await runAptkeep(['import', ...words, '--data', data]);
+      expect([bare.status, bare.stderr]).toEqual([1, expect.stringContaining('--keyring')]);
+      const other = await createForeignKey(join(scratch, 'other'));
+      const wrong = await runAptkeep([
+        'import',
+        ...words,
+        '--keyring',
+        other.keyring,
+        '--data',
+        data,
+      ]);
+      expect([wrong.status, wrong.stderr]).toEqual([
+        1,
+        expect.stringMatching(/no signature counts/),
+      ]);
+      expect(await importInto(...words, '--keyring', key.keyring)).toMatchObject({ added: 4 });
+      expect(site.asked.filter((path) => path.endsWith('.deb'))).toHaveLength(4);
+    } finally {
+      await site.close();
+    }
+  });
+});
+
+describe('what is not accepted', () => {
+  const bad = join(scratch, 'bad');
+
+  beforeAll(async () => {
+    await mkdir(bad);
+    await copyFile(await build('good', '1'), join(bad, 'good.deb'));
+    await writeFile(join(bad, 'broken.deb'), 'not a package');
+    await writeFile(join(bad, 'source_1.dsc'), 'a source\n');
+  });
+
+  it('refuses all of it, with the names and the reasons, and changes nothing', async () => {
+    const words = ['import', bad, '--suite', 'loose', '--data', data];
+    const before = await showSuite('loose');
+    const outcome = await runAptkeep(words);
+    expect([outcome.status, outcome.stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /1 of 2 packages are not accepted.*\n {2}broken\.deb: this is not a Debian package/,
+      ),
+    ]);
+    expect(await showSuite('loose')).toEqual(before);
+  });
+
+  it('is named and left, where the others are asked for', async () => {
+    const made = await importInto(bad, '--suite', 'loose', '--skip-bad');
+    expect(made).toMatchObject({ added: 1, leftOut: { sources: 1, installer: 0 } });
+    expect(made.refused).toEqual([
+      { file: 'broken.deb', code: 'PACKAGE_MALFORMED', why: expect.any(String) },
+    ]);
+  });
+
+  it('a file that is not the one its index lists', async () => {
+    const torn = join(scratch, 'torn');
+    await succeed('cp', ['-r', reprepro, torn]);
+    const file = (await succeed('find', [torn, '-name', 'alpha_*.deb'])).trim();
+    const bytes = await readFile(file);
+    bytes[bytes.length - 20] = (bytes[bytes.length - 20] ?? 0) ^ 1;
+    await writeFile(file, bytes);
+    const outcome = await runAptkeep(['import', torn, '--suite', 'torn', '--data', data]);
+    expect([outcome.status, outcome.stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /alpha_1\.0_all\.deb: the file has SHA256 [0-9a-f]{64}; its index says/,
+      ),
+    ]);
+    expect((await runAptkeep(['suite', 'show', 'torn', '--data', data])).status).toBe(1);
+  });
+
+  it('a suite of another identity', async () => {
+    const outcome = await runAptkeep(['import', reprepro, '--suite', 'stable', '--data', data]);
+    expect([outcome.status, outcome.stderr]).toEqual([
+      1,
+      expect.stringMatching(/Origin is Uni here and Old Uni there; .*Codename is stable here/),
+    ]);
+  });
+});
+
+describe('a host of the old repository', () => {
+  let root: AptRoot;
+  const port = findFreePort();
+
+  const update = async (): Promise<void> => {
+    const outcome = await root.aptGet('update');
+    expect([outcome.status, outcome.stdout + outcome.stderr]).toEqual([0, expect.any(String)]);
+    expect(outcome.stderr).toBe('');
+  };
+
+  beforeAll(async () => {
+    const folder = join(scratch, 'host');
+    ({ root } = await enrolHost(data, 'old-host', folder));
+    await rm(join(folder, 'etc/apt/sources.list.d'), { recursive: true });
+    await root.install('etc/apt/keyrings/old.gpg', await readFile(key.keyring));
+    const source = [
+      'Types: deb',
+      `URIs: https://localhost:${await port}`,
+      'Suites: bookworm',
+      'Components: main contrib',
+      `Signed-By: ${folder}/etc/apt/keyrings/old.gpg`,
+    ];
+    await root.install('etc/apt/sources.list.d/old.sources', `${source.join('\n')}\n`);
+  });
+
+  it('goes on with ours at the same address, with the key and the identity that it knows', async () => {
+    const pair = { cert: join(data, 'certs/server.crt'), key: join(data, 'certs/server.key') };
+    const old = await serveFolder(reprepro, pair, await port);
+    await update();
+    expect((await root.aptGet('install', 'alpha')).status).toBe(0);
+    await old.close();
+
+    const words = [reprepro, '--suite', 'bookworm', '--signing-key', key.secret];
+    expect(await importInto(...words)).toMatchObject({ added: 4 });
+    const server = await startServer({ data, port: await port });
+    try {
+      await update();
+      const fresh = await build('alpha', '1.1');
+      await aptkeep('upload', fresh, '--suite', 'bookworm', '--data', data);
+      await update();
+      const outcome = await root.aptGet('install', 'alpha', 'gamma');
+      expect([outcome.status, outcome.stderr]).toEqual([0, '']);
+      const installed = await root.listInstalled();
+      expect([installed.get('alpha'), installed.get('gamma')]).toEqual(['1.1', '3']);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('sees a Date beyond the one it had, and both keys on every suite', async () => {
+    const readDate = async (file: string): Promise<number> =>
+      Date.parse(/^Date: (.*)$/m.exec(await readFile(file, 'utf8'))?.[1] ?? '');
+    const theirs = await readDate(join(reprepro, 'dists/bookworm/InRelease'));
+    const ours = await readDate(join(data, 'dists/bookworm/InRelease'));
+    expect(ours).toBeGreaterThan(theirs);
+    for (const suite of ['stable', 'bookworm']) {
+      const args = ['--homedir', scratch, '--status-fd', '1', '--keyring', key.keyring];
+      const status = await succeed('sh', [
+        '-c',
+        'gpgv "$@" || test $? = 2',
+        'gpgv',
+        ...args,
+        join(data, 'dists', suite, 'InRelease'),
+      ]);
+      expect(status).toContain(`VALIDSIG ${key.fingerprint}`);
+      expect(status).toContain('ERRSIG');
+    }
+  });
+});
