@@ -15,7 +15,6 @@ import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
-import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
 import { checkPrograms, readSuiteRow } from './repository/suites.ts';
 
@@ -89,7 +88,7 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   warnOfName(parts);
   await renewServerCertificate(parts);
   await issueFirstCrl(parts.authority);
-  for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  for (const live of parts.repository.live.values()) parts.repository.mirror.follow(live);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
 }

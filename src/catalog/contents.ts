@@ -1,5 +1,5 @@
 /** Questions about what packages contain, and since when Contents says so. Floor 2. */
-import type { ListingPlace, PackageRow } from './packages.ts';
+import type { PackageRow } from './packages.ts';
 import type { SqlExecutor } from './sql.ts';
 
 /** `paths`: the files of data.tar, one a line, gzip; `size`: their bytes uncompressed. */
@@ -54,18 +54,12 @@ export async function enterContents(
   number: number,
   entries: readonly { component: string; id: string }[],
 ): Promise<void> {
-  for (const component of new Set(entries.map((entry) => entry.component))) {
-    const ids = entries.filter((entry) => entry.component === component).map(({ id }) => id);
-    for (const some of chunk(ids)) {
-      await sql.run(
-        `UPDATE listing SET contents_in = $1 WHERE suite = $2 AND component = $3
-           AND removed_in IS NULL AND package_id IN (${slots(some, 4)})`,
-        number,
-        suite,
-        component,
-        ...some,
-      );
-    }
+  for (const [ordinal, { component, id }] of entries.entries()) {
+    await sql.run(
+      `UPDATE listing SET contents_in = $1, contents_ordinal = $2
+       WHERE suite = $3 AND component = $4 AND package_id = $5 AND removed_in IS NULL`,
+      ...[number, ordinal, suite, component, id],
+    );
   }
 }
 
@@ -102,22 +96,5 @@ export function listUnreadPackages(
      ORDER BY l.added_in, p.id LIMIT $2`,
     suite,
     limit,
-  );
-}
-
-/** The packages of one Contents index, in the order in which their lines came in. */
-export function listContentsOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
-  const { suite, component, kinds, architecture } = place;
-  const given = architecture === null ? [] : [architecture];
-  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
-  return sql.all(
-    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND l.contents_in IS NOT NULL AND p.kind IN (${slots(kinds, 3)}) ${matching}
-     ORDER BY l.contents_in, l.added_in, p.id`,
-    suite,
-    component,
-    ...kinds,
-    ...given,
   );
 }

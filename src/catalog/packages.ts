@@ -22,12 +22,16 @@ export interface PackageRow {
   hashes: string;
 }
 
-/** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
+/**
+ * A package in a suite: from publication `added_in` on, up to before `removed_in`. `ordinal` is its
+ * place among all that this publication added.
+ */
 export interface ListingRow {
   suite: string;
   component: string;
   package_id: string;
   added_in: number;
+  ordinal: number;
   /** Phased-Update-Percentage there; null for everybody at once. */
   phased: number | null;
 }
@@ -124,12 +128,13 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, phased)
-     VALUES ($1, $2, $3, $4, $5)`,
+    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
+    row.ordinal,
     row.phased,
   );
 }
@@ -175,24 +180,73 @@ export interface ListingPlace {
   architecture: string | null;
 }
 
-/** A package with what its listing says of it. */
-export type ListedRow = PackageRow & Pick<ListingRow, 'phased'>;
+/** Where an entry stands in the order of an index: by publication, then by its place within. */
+export interface Position {
+  publication: number;
+  ordinal: number;
+}
 
-/** The packages of one index in the order they came in. */
-export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<ListedRow[]> {
+/** Before every entry, and behind every one. */
+export const FIRST_POSITION: Position = { publication: -1, ordinal: -1 };
+export const LAST_POSITION: Position = { publication: Number.MAX_SAFE_INTEGER, ordinal: 0 };
+
+/** Since when a package stands in an index: since it is listed, or since its lines are known. */
+export type ListingOrder = 'listing' | 'contents';
+
+const ORDER_COLUMNS: Readonly<Record<ListingOrder, [string, string]>> = {
+  listing: ['l.added_in', 'l.ordinal'],
+  contents: ['l.contents_in', 'l.contents_ordinal'],
+};
+
+export type PlacedPackage = PackageRow & Position & { phased: number | null };
+
+/**
+ * Packages of one index in its order, from behind `after` up to and with `upTo`.
+ * @param publication the one in which they stand there; null for the current state.
+ */
+export function listPackagesOf(
+  sql: SqlExecutor,
+  place: ListingPlace,
+  order: ListingOrder,
+  range: { after: Position; upTo: Position; limit: number; publication: number | null },
+): Promise<PlacedPackage[]> {
   const { suite, component, kinds, architecture } = place;
-  const names = kinds.map((_, i) => `$${i + 3}`).join(', ');
-  const given = architecture === null ? [] : [architecture];
-  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
+  const { after, upTo, limit, publication } = range;
+  const values: (string | number)[] = [suite, component, after.publication, after.ordinal];
+  values.push(upTo.publication, upTo.ordinal);
+  const add = (value: string | number): string => `$${values.push(value)}`;
+  const [entered, ordinal] = ORDER_COLUMNS[order];
+  const conditions = [`p.kind IN (${kinds.map(add).join(', ')})`];
+  if (architecture !== null) conditions.push(`p.architecture IN (${add(architecture)}, 'all')`);
+  if (publication === null) conditions.push('l.removed_in IS NULL');
+  else {
+    const number = add(publication);
+    conditions.push(`${entered} <= ${number}`);
+    conditions.push(`(l.removed_in IS NULL OR l.removed_in > ${number})`);
+  }
   return sql.all(
-    `SELECT p.*, l.phased FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND p.kind IN (${names}) ${matching}
-     ORDER BY l.added_in, p.id`,
-    suite,
-    component,
-    ...kinds,
-    ...given,
+    `SELECT p.*, ${entered} AS publication, ${ordinal} AS ordinal, l.phased
+     FROM listing l JOIN package p ON p.id = l.package_id
+     WHERE l.suite = $1 AND l.component = $2
+       AND (${entered}, ${ordinal}) > ($3, $4) AND (${entered}, ${ordinal}) <= ($5, $6)
+       AND ${conditions.join(' AND ')}
+     ORDER BY ${entered}, ${ordinal} LIMIT ${add(limit)}`,
+    ...values,
+  );
+}
+
+/** Where a package stands now; undefined where it does not. */
+export function findPosition(
+  sql: SqlExecutor,
+  listing: { suite: string; component: string; packageId: string },
+  order: ListingOrder,
+): Promise<Position | undefined> {
+  const [entered, ordinal] = ORDER_COLUMNS[order];
+  return sql.get(
+    `SELECT ${entered} AS publication, ${ordinal} AS ordinal FROM listing l
+     WHERE l.suite = $1 AND l.component = $2 AND l.package_id = $3 AND l.removed_in IS NULL
+       AND ${entered} IS NOT NULL`,
+    ...[listing.suite, listing.component, listing.packageId],
   );
 }
 

@@ -1,11 +1,14 @@
 /**
- * Migration 10: since when the lines of a listed package stand in Contents, and how many bytes its
- * paths have. Source of truth: the port's dialect (sql.ts). Never changed once released. Floor 2.
+ * Migration 10: since when the lines of a listed package stand in Contents and in which place, and
+ * how many bytes its paths have. Source of truth: the port's dialect (sql.ts). Never changed once released. Floor 2.
  */
 
 export const CONTENTS_STATEMENTS: readonly string[] = [
   // contents_in: the publication from which on they stand there; null while they do not.
   'alter table listing add column contents_in bigint',
+  'alter table listing add column contents_ordinal bigint not null default 0',
+  `create index listing_contents on listing (suite, component, contents_in, contents_ordinal)
+   where removed_in is null`,
   `create index listing_without_contents on listing (suite)
    where contents_in is null and removed_in is null`,
 
