@@ -3,9 +3,9 @@
  * (component, architecture) pairs are made again, and only the segments that the change touches.
  * Floor 3.
  */
-import { insertSegment } from '../catalog/index-files.ts';
 import type { Position } from '../catalog/packages.ts';
 import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
+import type { LineEdit } from '../deb/line-edit.ts';
 import { systemCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -14,31 +14,28 @@ import { findRemoved, listAdded, listEntries, renderUnits } from './contents-of.
 import { type Form, GZIP_FORM } from './form.ts';
 import { belongsTo, chooseIndexes, type Entry, type IndexDefinition } from './index-definitions.ts';
 import { editIndex, type IndexEdit, IndexMismatch } from './index-edit.ts';
+import {
+  describeFiles,
+  findFiles,
+  isThatOf,
+  type Previous,
+  recordSegments,
+  type Wanted,
+} from './index-images.ts';
+import { listPatchFiles, makePatches, type PatchTools } from './index-patches.ts';
 import { loadSegments } from './load-segments.ts';
 import type { PublishedFile } from './published-files.ts';
-import {
-  createIndex,
-  type FileImage,
-  type IndexTools,
-  type ResidentIndex,
-  rawImage,
-  readIndex,
-} from './resident-index.ts';
+import { createIndex, type IndexTools, type ResidentIndex, readIndex } from './resident-index.ts';
 import { SegmentStore } from './segment-store.ts';
-import { LIMITS, type Limits, type Segment, spellMembers, type Unit } from './segments.ts';
-import type { ExtraHash } from './suite-options.ts';
+import { LIMITS, type Limits, type Segment, type Unit } from './segments.ts';
 import type { Suite } from './suites.ts';
 import { finishAll } from './together.ts';
+import { XZ_FORM } from './xz-form.ts';
 
 /** The publication that is being made; `date` in milliseconds. */
 export interface NextPublication {
   number: number;
   date: number;
-}
-
-/** The one before it. */
-interface Previous {
-  files: ReadonlyMap<string, PublishedFile>;
 }
 
 export interface IndexUpdate {
@@ -54,15 +51,8 @@ export interface IndexUpdate {
 const BUILD_BYTES = 8 * 1024 * 1024;
 
 /** The forms that a suite offers; the first is what the plain file is uncompressed from. */
-function listForms(_suite: Suite): readonly Form[] {
-  return [GZIP_FORM];
-}
-
-/** What an index has to be in. */
-interface Wanted {
-  definition: IndexDefinition;
-  forms: readonly Form[];
-  extra: readonly ExtraHash[];
+function listForms({ options }: Suite): readonly Form[] {
+  return options.xz ? [GZIP_FORM, XZ_FORM] : [GZIP_FORM];
 }
 
 export class Indexes {
@@ -104,15 +94,29 @@ export class Indexes {
         const kept = findFiles(wanted, previous);
         const added = listAdded(definition, change, contents, next.number);
         const removals = change.removals.filter((removal) => belongsTo(definition, removal));
-        if (kept && added.length === 0 && removals.length === 0) return kept;
+        if (kept && added.length === 0 && removals.length === 0) {
+          return suite.options.pdiffs
+            ? [...kept, ...listPatchFiles(previous, definition.path)]
+            : kept;
+        }
         const edit: IndexEdit = {
           removed: await findRemoved(this.#catalog, suite.name, definition, removals),
           added: renderUnits(definition, added),
           reread: (after, upTo) => this.#reread(suite, definition, after, upTo),
         };
-        const index = await this.#advance(suite, wanted, previous, edit);
+        const { index, step } = await this.#advance(suite, wanted, previous, edit);
         this.#next.get(suite.name)?.set(definition.path, index);
         const fresh = describeFiles(wanted, index, next.date);
+        if (suite.options.pdiffs) {
+          const request = {
+            path: definition.path,
+            previous,
+            files: fresh,
+            step,
+            modified: next.date,
+          };
+          fresh.push(...(await makePatches(this.#patchToolsOf(suite), request)));
+        }
         made.push(...fresh);
         for (const segment of index.layers.flatMap((layer) => layer.segments)) {
           if (this.#store.isFresh(segment.key)) segments.push({ path: definition.path, segment });
@@ -164,7 +168,7 @@ export class Indexes {
     wanted: Wanted,
     previous: Previous | undefined,
     edit: IndexEdit,
-  ): Promise<ResidentIndex> {
+  ): Promise<{ index: ResidentIndex; step: LineEdit | undefined }> {
     const base = await this.#find(suite, wanted, previous);
     const tools = this.#toolsOf(suite);
     if (base) {
@@ -176,7 +180,12 @@ export class Indexes {
         this.#log.warn({ event: 'index.rebuilt', suite: suite.name, path, why: String(error) });
       }
     }
-    return editIndex(tools, await this.#build(suite, wanted), edit);
+    const { index } = await editIndex(tools, await this.#build(suite, wanted), edit);
+    return { index, step: undefined };
+  }
+
+  #patchToolsOf({ name }: Suite): PatchTools {
+    return { suite: name, store: this.#store, log: this.#log };
   }
 
   #toolsOf(suite: Suite): IndexTools {
@@ -252,7 +261,8 @@ export class Indexes {
     let added: Unit[] = [];
     let size = 0;
     const append = async (): Promise<void> => {
-      index = await editIndex(tools, index, { removed: [], added, reread: async () => [] });
+      const edit: IndexEdit = { removed: [], added, reread: async () => [] };
+      index = (await editIndex(tools, index, edit)).index;
       added = [];
       size = 0;
     };
@@ -273,66 +283,4 @@ export class Indexes {
 function isDamage(error: unknown): boolean {
   const code = systemCode(error);
   return error instanceof IndexMismatch || code === 'ENOENT' || code.startsWith('Z_');
-}
-
-/** The files of an index in a publication; undefined where one is not there as it is wanted. */
-function findFiles(
-  { definition, forms, extra }: Wanted,
-  previous: Previous | undefined,
-): PublishedFile[] | undefined {
-  const paths = [definition.path, ...forms.map(({ suffix }) => `${definition.path}.${suffix}`)];
-  const files = paths.flatMap((path) => previous?.files.get(path) ?? []);
-  const isWhole = files.every(({ hashes = {} }) => {
-    const names = Object.keys(hashes);
-    return names.length === extra.length && extra.every((name) => names.includes(name));
-  });
-  return files.length === paths.length && isWhole ? files : undefined;
-}
-
-function isThatOf(index: ResidentIndex, wanted: Wanted, previous: Previous | undefined): boolean {
-  const { path } = wanted.definition;
-  const isFile = (name: string, { size, digests }: FileImage): boolean => {
-    const file = previous?.files.get(name);
-    const hasExtra = wanted.extra.every((one) => digests[one] !== undefined);
-    const count = Object.keys(digests).length;
-    return (
-      file?.sha256 === digests.SHA256 &&
-      file.size === size &&
-      hasExtra &&
-      count === wanted.extra.length + 1
-    );
-  };
-  return (
-    index.layers.length === wanted.forms.length &&
-    isFile(path, rawImage(index)) &&
-    index.layers.every(({ form, image }) => isFile(`${path}.${form.suffix}`, image))
-  );
-}
-
-function describeFiles(
-  { definition: { path } }: Wanted,
-  index: ResidentIndex,
-  modified: number,
-): PublishedFile[] {
-  const describe = ({ size, digests }: FileImage) => {
-    const { SHA256: sha256, ...hashes } = digests;
-    return { size, sha256, ...(Object.keys(hashes).length > 0 ? { hashes } : {}), modified };
-  };
-  const source = index.layers[0]?.image.parts ?? [];
-  return [
-    { path, ...describe(rawImage(index)), parts: null, source },
-    ...index.layers.map(({ form, image }) => ({
-      ...{ path: `${path}.${form.suffix}`, ...describe(image), parts: image.parts },
-    })),
-  ];
-}
-
-async function recordSegments(
-  sql: SqlExecutor,
-  segments: readonly { path: string; segment: Segment }[],
-): Promise<void> {
-  for (const { path, segment } of segments) {
-    const { key, raw, size, members } = segment;
-    await insertSegment(sql, { key, path, raw_size: raw, size, members: spellMembers(members) });
-  }
 }

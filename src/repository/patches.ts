@@ -23,12 +23,13 @@ const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
 
 /** A patch and its bytes, as gzip. */
 export interface StoredPatch extends Patch {
-  bytes: Uint8Array;
+  bytes: Buffer;
 }
 
 export interface PatchSet {
   /** The file Index. */
   index: Buffer;
+  sha256: string;
   /** The oldest first. */
   patches: readonly StoredPatch[];
 }
@@ -121,5 +122,6 @@ export async function advancePatches(
     patches.unshift(patch);
   }
   if (patches.length === 0) return undefined;
-  return { index: renderDiffIndex({ current: step.to, patches }), patches };
+  const index = renderDiffIndex({ current: step.to, patches });
+  return { index, sha256: fingerprint(index).sha256, patches };
 }

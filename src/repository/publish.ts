@@ -69,7 +69,7 @@ async function sign(
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
     components: suite.components,
-    files: [...files],
+    files: files.filter(({ isUnlisted }) => !isUnlisted),
   });
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
 }

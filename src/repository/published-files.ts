@@ -25,6 +25,8 @@ export interface PublishedFile {
   modified: number;
   /** Its bytes one after another; null where it is uncompressed from `source`. */
   parts: readonly FilePart[] | null;
+  /** Where Release does not list it: what `Packages.diff/Index` names. */
+  isUnlisted?: true;
   /** The parts of its .gz; only where `parts` is null. */
   source?: readonly FilePart[];
 }
@@ -46,8 +48,9 @@ export interface HashName {
 export function spellFiles(files: readonly PublishedFile[]): string {
   return JSON.stringify(
     files.map(
-      ({ path, size, sha256, hashes, modified }): SpelledFile => ({
+      ({ path, size, sha256, hashes, modified, isUnlisted }): SpelledFile => ({
         ...{ path, size, sha256, modified },
+        ...(isUnlisted ? { isUnlisted } : {}),
         ...(hashes ? { hashes } : {}),
       }),
     ),
@@ -81,7 +84,8 @@ export async function loadFiles(
     const row = await findIndexFile(sql, suite, spelled.path, spelled.sha256);
     const file = row && (await readRow(sql, row));
     if (!file) throw new Error(`${suite}: ${spelled.path} ${spelled.sha256} is not recorded`);
-    files.push({ ...file, modified: spelled.modified });
+    const { modified, isUnlisted } = spelled;
+    files.push({ ...file, modified, ...(isUnlisted ? { isUnlisted } : {}) });
   }
   return files;
 }

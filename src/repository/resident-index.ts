@@ -122,7 +122,7 @@ export async function readIndex(
     const own = segments[number] ?? [];
     const load = async (one: Segment) => {
       const bytes = await store.read(one);
-      return { bytes, raw: number === 0 ? await form.uncompress(bytes) : undefined };
+      return { bytes, raw: number === 0 ? await form.uncompress(bytes, one.members) : undefined };
     };
     for await (const { bytes, raw } of loadAhead(own, load)) {
       const state = (before.at(-1) as RunningHashes).copy();

@@ -52,7 +52,7 @@ export class SegmentStore {
   async readRaw(segment: Segment, form: Form): Promise<Buffer> {
     const known = this.#recall(`raw ${segment.key}`);
     if (known) return known;
-    const raw = await form.uncompress(await this.read(segment));
+    const raw = await form.uncompress(await this.read(segment), segment.members);
     this.keepRaw(segment.key, raw);
     return raw;
   }
@@ -65,7 +65,8 @@ export class SegmentStore {
 
   async readMemberRaw(segment: Segment, number: number, form: Form): Promise<Buffer> {
     const known = this.#recall(`raw ${segment.key}`);
-    if (!known) return form.uncompress(await this.readMember(segment, number));
+    const sizes = segment.members.slice(number, number + 1);
+    if (!known) return form.uncompress(await this.readMember(segment, number), sizes);
     const start = segment.members.slice(0, number).reduce((sum, { raw }) => sum + raw, 0);
     return known.subarray(start, start + (segment.members[number]?.raw ?? 0));
   }
@@ -87,6 +88,7 @@ export class SegmentStore {
   }
 
   async #compress(form: Form, raw: Buffer): Promise<Compressed> {
+    if (!form.isPooled) return form.compress(raw);
     if (this.#compressors < MAX_COMPRESSORS) this.#compressors += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {

@@ -7,7 +7,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listPackagesOf, type PackageRow } from '../../src/catalog/packages.ts';
 import { readDiffIndex } from '../../src/deb/diff-index.ts';
 import { ask, type IssuedClient, put, type Site, startSite } from '../http/start.ts';
 import { createPackage } from '../repository/open.ts';
@@ -17,7 +16,6 @@ import { enrolHost } from './site.ts';
 
 const PACKAGES = 60;
 const INDEX = 'main/binary-amd64/Packages';
-const PLACE = { suite: 'stable', component: 'main', kinds: ['deb', 'ddeb'], architecture: 'amd64' };
 
 const scratch = createScratch('pdiffs');
 const data = join(scratch, 'data');
@@ -32,21 +30,9 @@ const upload = async (name: string, version = '1.0'): Promise<void> => {
   expect(answer.status, answer.text).toBe(201);
 };
 
-const listRows = (): Promise<PackageRow[]> => listPackagesOf(site.parts.repository.catalog, PLACE);
-
-async function submit(removed: readonly PackageRow[], added: readonly PackageRow[]): Promise<void> {
-  await site.parts.repository.publisher.submit('stable', {
-    additions: added.map((row) => ({ component: 'main', row, isNew: false })),
-    removals: removed.map((row) => ({ component: 'main', row })),
-    reason: 'test',
-    actor: 'test',
-  });
-}
-
 async function remove(...names: string[]): Promise<void> {
-  const rows = (await listRows()).filter((row) => names.includes(row.name));
-  expect(rows.length).toBeGreaterThanOrEqual(names.length);
-  await submit(rows, []);
+  const packages = names.map((name) => ({ package: name, version: '1.0' }));
+  await site.perform('package.remove', { suite: 'stable', packages });
 }
 
 async function fetchPlain(): Promise<Buffer> {
@@ -109,24 +95,21 @@ describe('a host that follows a suite with pdiffs', () => {
 
   it('fetches a patch where a version was replaced', async () => {
     const root = await openHost();
-    const old = (await listRows()).filter((row) => row.name === 'base-20');
     await upload('base-20', '2.0');
-    await submit(old, []);
+    await site.perform('package.remove', {
+      suite: 'stable',
+      packages: [{ package: 'base-20', version: '1.0' }],
+    });
     expect(await update(root)).toEqual([DIFF_INDEX, PATCH]);
   });
 
   it('fetches a patch where the suite went back to what it was', async () => {
-    const before = await listRows();
+    const { publication: to } = await site.perform('suite.show', { suite: 'stable' });
     await upload('not-to-stay');
-    await remove('base-40');
+    await remove('base-40', 'base-41');
     const root = await openHost();
-    const now = new Set((await listRows()).map((row) => row.id));
-    const then = new Set(before.map((row) => row.id));
-    const gone = (await listRows()).filter((row) => !then.has(row.id));
-    await submit(
-      gone,
-      before.filter((row) => !now.has(row.id)),
-    );
+    const reason = 'as before';
+    await site.perform('publication.rollback', { suite: 'stable', to, reason });
     expect(await update(root)).toEqual([DIFF_INDEX, PATCH]);
   });
 
@@ -176,7 +159,12 @@ describe('a host that follows a suite with pdiffs', () => {
     ).join('');
     const answer = await put(site, uploader, createPackage({ name: 'large', fields }));
     expect(answer.status, answer.text).toBe(201);
-    await remove(...(await listRows()).slice(0, 20).map((row) => row.name));
+    const stanzas = (await fetchPlain()).toString().split('\n\n');
+    const packages = stanzas.flatMap((stanza) => {
+      const [, name = '', version = ''] = /^Package: (\S+)\nVersion: (\S+)\n/.exec(stanza) ?? [];
+      return ['', 'large'].includes(name) ? [] : [{ package: name, version }];
+    });
+    await site.perform('package.remove', { suite: 'stable', packages });
     const asked = await update(root);
     expect(asked.at(-1)).toEqual(WHOLE);
     expect(asked).not.toContainEqual(PATCH);

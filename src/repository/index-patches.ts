@@ -1,0 +1,101 @@
+/**
+ * The patches of an index among the files of a publication: `Packages.diff/Index`, which Release
+ * lists, and beside it what Index names. Floor 3.
+ */
+import { diffIndexPath, patchPath } from '../deb/layout.ts';
+import type { LineEdit } from '../deb/line-edit.ts';
+import type { Logger } from '../log.ts';
+import type { Previous } from './index-images.ts';
+import { advancePatches, type PatchSet } from './patches.ts';
+import type { PublishedFile } from './published-files.ts';
+import type { FilePart } from './resident-index.ts';
+import type { SegmentStore } from './segment-store.ts';
+
+export interface PatchTools {
+  suite: string;
+  store: Pick<SegmentStore, 'add' | 'read'>;
+  log: Logger;
+}
+
+/** What a publication offered of patches for the index at `path`. */
+export function listPatchFiles(previous: Previous | undefined, path: string): PublishedFile[] {
+  const index = diffIndexPath(path);
+  if (!previous?.files.has(index)) return [];
+  const folder = index.slice(0, index.lastIndexOf('/') + 1);
+  return [...previous.files.values()].filter((file) => file.path.startsWith(folder));
+}
+
+async function readSmall(
+  { store }: PatchTools,
+  file: PublishedFile | undefined,
+): Promise<Uint8Array> {
+  const parts: readonly FilePart[] = file?.parts ?? [];
+  return Buffer.concat(await Promise.all(parts.map((part) => store.read(part))));
+}
+
+function lookBack(tools: PatchTools, previous: Previous, path: string, index: Uint8Array) {
+  return {
+    index,
+    read: ({ name }: { name: string }) =>
+      readSmall(tools, previous.files.get(patchPath(path, name))),
+  };
+}
+
+function describeSet(
+  { suite, store }: PatchTools,
+  path: string,
+  { index, sha256, patches }: PatchSet,
+  modified: number,
+): PublishedFile[] {
+  const describe = (name: string, sha256: string, bytes: Buffer): PublishedFile => {
+    const size = bytes.length;
+    return { path: name, size, sha256, modified, parts: [{ key: store.add(suite, bytes), size }] };
+  };
+  return [
+    describe(diffIndexPath(path), sha256, index),
+    ...patches.map(({ name, download, bytes }) => ({
+      ...describe(patchPath(path, name), download.sha256, bytes),
+      isUnlisted: true as const,
+    })),
+  ];
+}
+
+export interface PatchRequest {
+  /** Of the index that changes. */
+  path: string;
+  previous: Previous | undefined;
+  /** The files of the index in the publication that is made. */
+  files: readonly PublishedFile[];
+  /** What makes the raw index of the one before; undefined where that is not known. */
+  step: LineEdit | undefined;
+  modified: number;
+}
+
+/**
+ * The patches to an index, and their Index; none where there are none, or where it cannot be known
+ * from what it came. Their bytes are in the store, and not yet persisted.
+ */
+export async function makePatches(
+  tools: PatchTools,
+  { path, previous, files, step, modified }: PatchRequest,
+): Promise<PublishedFile[]> {
+  const from = previous?.files.get(path);
+  const to = files.find((file) => file.path === path);
+  if (!previous || !from || !to) return [];
+  // In other forms, or built anew, it may still be what it was.
+  const edit = from.sha256 === to.sha256 ? [] : step;
+  if (!edit) return [];
+  const limit = Math.min(...files.filter((file) => file !== to).map(({ size }) => size));
+  const request = { from, to, edit, limit };
+  const before = previous.files.get(diffIndexPath(path));
+  let set: PatchSet | undefined;
+  try {
+    const index = before && (await readSmall(tools, before));
+    set = await advancePatches(request, index && lookBack(tools, previous, path, index));
+  } catch (error) {
+    // Hosts that need one of those that are lost fetch the whole.
+    tools.log.warn({ event: 'patches.lost', suite: tools.suite, path, why: String(error) });
+    set = await advancePatches(request);
+  }
+  return set ? describeSet(tools, path, set, modified) : [];
+}
