@@ -16,7 +16,7 @@ import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
-import { checkPrograms, readSuiteRow } from './repository/suites.ts';
+import { checkPrograms, getSuite, readSuiteRow } from './repository/suites.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
@@ -81,6 +81,16 @@ async function checkSuitePrograms({ repository }: OpenedParts): Promise<void> {
   }
 }
 
+/** In the background: a publication that comes earlier reads what it needs by itself. */
+function warmIndexes({ repository, log }: OpenedParts): void {
+  const warm = async (): Promise<void> => {
+    for (const live of [...repository.live.values()]) {
+      await repository.indexes.warm(await getSuite(repository, live.suite), live);
+    }
+  };
+  warm().catch((error: unknown) => log.warn({ event: 'indexes not read', error: String(error) }));
+}
+
 /** Before anybody is let in: names, certificate, lists and mirror as they should be. */
 export async function prepareServing(parts: OpenedParts): Promise<void> {
   await checkSuitePrograms(parts);
@@ -89,6 +99,7 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   await renewServerCertificate(parts);
   await issueFirstCrl(parts.authority);
   for (const live of parts.repository.live.values()) parts.repository.mirror.follow(live);
+  warmIndexes(parts);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
 }

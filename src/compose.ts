@@ -122,11 +122,12 @@ async function openRepository(
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
   const staging = join(config.data, 'pool', '.staging');
+  const distsStaging = join(config.data, 'dists', '.staging');
   const parts: PublishParts = {
     ...{ ...shared, catalog, storage, staging, signingKeys },
     indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
-    mirror: new Mirror({ storage, staging, log: shared.log }),
+    mirror: new Mirror({ storage, staging: distsStaging, log: shared.log }),
   };
   const publisher = new Publisher(parts);
   return {

@@ -75,17 +75,16 @@ export async function checkAhead(
 }
 
 /** Once more with the reserve of a full disk; every operation that spends it is safe to repeat. */
-async function runOperation(
+async function withReserve<Result>(
   parts: Parts,
   operation: Operation,
-  input: unknown,
-  actor: Actor,
-): Promise<unknown> {
+  work: () => Promise<Result>,
+): Promise<Result> {
   try {
-    return await operation.run(parts, input, actor);
+    return await work();
   } catch (error) {
     if (operation.spendsReserve !== true || !(await spendReserve(parts, error))) throw error;
-    return operation.run(parts, input, actor);
+    return work();
   }
 }
 
@@ -105,11 +104,13 @@ export async function perform<Name extends OperationName>(
     checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
-    const output = operation.output.parse(await runOperation(parts, operation, parsed, actor));
+    const run = (): Promise<unknown> => operation.run(parts, parsed, actor);
+    const output = operation.output.parse(await withReserve(parts, operation, run));
     if (operation.changes) {
       // Answered when it is in force in every process that judges requests.
       await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);
-      await writeAudit(parts, actor, { operation: name, subject, outcome: 'done', detail: '' });
+      const entry = { operation: name, subject, outcome: 'done', detail: '' };
+      await withReserve(parts, operation, () => writeAudit(parts, actor, entry));
     }
     return output as OutputOf<Name>;
   } catch (error) {

@@ -2,16 +2,18 @@
  * A repository with a past, copied for every experiment, and what is asked of one that was killed
  * or whose disk was full in the middle of an operation.
  */
-import { cp, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
 import { CHECKOUT, waitFor } from './command.ts';
 import { buildSmall } from './packages.ts';
-import { findFreePort, runAptkeep, type Server, startServer } from './program.ts';
+import { aptkeep, findFreePort, runAptkeep, type Server, startServer } from './program.ts';
 import { type Client, enrolHost, issueClient, listFiles, putFile } from './site.ts';
 import { readIndex } from './stanzas.ts';
 
+const AGE_DAYS = 30;
 export const POINTS = join(CHECKOUT, 'test/e2e/points.ts');
 
 export interface Past {
@@ -46,8 +48,31 @@ export async function makePast(scratch: string): Promise<Past> {
   }
   const fresh = await buildSmall({ name: 'fresh', version: '1', payloadBytes: 30_000 }, built);
   expect(await server.stop()).toBe(0);
+  await growOld(data);
   const listed = ['moodle 1.0', 'moodle 1.1', 'theme 2', 'withdrawn 3'];
   return { data, port, uploader, host, root, fresh, listed };
+}
+
+/**
+ * All that happened, happened a month ago, and a crash of then left a file: so there is something
+ * to sweep.
+ */
+async function growOld(data: string): Promise<void> {
+  const orphan = join(data, 'pool/main/o/orphan/orphan_1_all.deb');
+  await mkdir(dirname(orphan), { recursive: true });
+  await writeFile(orphan, 'left by a crash');
+  const catalog = new DatabaseSync(join(data, 'catalog.sqlite'));
+  for (const table of ['suite', 'publication']) {
+    const back = `strftime('%Y-%m-%dT%H:%M:%fZ', created_at, '-${AGE_DAYS} days')`;
+    catalog.exec(`UPDATE ${table} SET created_at = ${back}`);
+  }
+  catalog.close();
+  const then = Date.now() / 1000 - AGE_DAYS * 86_400 + 60;
+  for (const tree of ['pool', 'dists']) {
+    for (const file of await listFiles(join(data, tree))) {
+      await utimes(join(data, tree, file), then, then);
+    }
+  }
 }
 
 /** A server on a copy of the past, told what to do at which step once it is armed. */
@@ -75,7 +100,15 @@ const perform =
     return /no room left/.test(stderr) ? 'full' : 'cut';
   };
 
-export const DEEDS: Record<string, { deed: Deed; after: (listed: string[]) => string[] }> = {
+interface Experiment {
+  deed: Deed;
+  /** What stable lists when it is done. */
+  after: (listed: string[]) => string[];
+  /** Whether a full disk gives back its reserve for it. */
+  spends?: boolean;
+}
+
+export const DEEDS: Record<string, Experiment> = {
   upload: {
     deed: async (past, server) => {
       const { status } = await putFile(past.uploader, server.url, past.fresh);
@@ -84,6 +117,7 @@ export const DEEDS: Record<string, { deed: Deed; after: (listed: string[]) => st
     after: (listed) => [...listed, 'fresh 1'],
   },
   publication: { deed: perform('publish', 'stable'), after: (listed) => listed },
+  sweep: { deed: perform('sweep'), after: (listed) => listed, spends: true },
 };
 
 /** The steps that a deed takes, to the end of what it sets going in the background. */
@@ -117,7 +151,9 @@ export async function fetchAll(past: Past, listed: readonly string[]): Promise<v
   }
 }
 
-/** Nothing of what was under way is left. */
+/** After a sweep nothing is there that nobody needs, nor anything of what was under way. */
 export async function proveWhole(data: string): Promise<void> {
+  await aptkeep('sweep', '--data', data);
+  expect(await listFiles(join(data, 'pool/main/o'))).toEqual([]);
   expect(await listFiles(join(data, 'pool/.staging'))).toEqual([]);
 }

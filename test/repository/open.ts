@@ -94,7 +94,7 @@ export async function openRepository(
     signingKeys: [holdSecretKey(key ?? (await createKey()))],
     indexes: new Indexes(catalog, storage, log, limits),
     live: await loadLivePublications(catalog),
-    mirror: new Mirror({ storage, staging: join(root, 'pool/.staging'), log }),
+    mirror: new Mirror({ storage, staging: join(root, 'dists/.staging'), log }),
     now,
     log,
   };
