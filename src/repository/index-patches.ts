@@ -9,7 +9,9 @@ import type { Previous } from './index-images.ts';
 import { advancePatches, type PatchSet } from './patches.ts';
 import type { PublishedFile } from './published-files.ts';
 import type { FilePart } from './resident-index.ts';
+import { RunningHashes } from './running-hashes.ts';
 import type { SegmentStore } from './segment-store.ts';
+import type { ExtraHash } from './suite-options.ts';
 
 export interface PatchTools {
   suite: string;
@@ -41,22 +43,26 @@ function lookBack(tools: PatchTools, previous: Previous, path: string, index: Ui
   };
 }
 
-function describeSet(
+async function describeSet(
   { suite, store }: PatchTools,
-  path: string,
-  { index, sha256, patches }: PatchSet,
-  modified: number,
-): PublishedFile[] {
-  const describe = (name: string, sha256: string, bytes: Buffer): PublishedFile => {
+  { path, extra, modified }: PatchRequest,
+  { index, patches }: PatchSet,
+): Promise<PublishedFile[]> {
+  const keep = (bytes: Buffer): Pick<PublishedFile, 'size' | 'parts' | 'modified'> => {
     const size = bytes.length;
-    return { path: name, size, sha256, modified, parts: [{ key: store.add(suite, bytes), size }] };
+    return { size, parts: [{ key: store.add(suite, bytes), size }], modified };
   };
+  const states = RunningHashes.create(extra);
+  await states.update(index);
+  const { SHA256: sha256, ...hashes } = states.digest();
   return [
-    describe(diffIndexPath(path), sha256, index),
-    ...patches.map(({ name, download, bytes }) => ({
-      ...describe(patchPath(path, name), download.sha256, bytes),
-      isUnlisted: true as const,
-    })),
+    {
+      ...{ path: diffIndexPath(path), sha256, ...keep(index) },
+      ...(extra.length > 0 ? { hashes } : {}),
+    },
+    ...patches.map(({ name, bytes }): PublishedFile => {
+      return { path: patchPath(path, name), sha256: name, ...keep(bytes), isUnlisted: true };
+    }),
   ];
 }
 
@@ -68,6 +74,8 @@ export interface PatchRequest {
   files: readonly PublishedFile[];
   /** What makes the raw index of the one before; undefined where that is not known. */
   step: LineEdit | undefined;
+  /** Besides SHA256, what Release says of files. */
+  extra: readonly ExtraHash[];
   modified: number;
 }
 
@@ -77,8 +85,9 @@ export interface PatchRequest {
  */
 export async function makePatches(
   tools: PatchTools,
-  { path, previous, files, step, modified }: PatchRequest,
+  asked: PatchRequest,
 ): Promise<PublishedFile[]> {
+  const { path, previous, files, step } = asked;
   const from = previous?.files.get(path);
   const to = files.find((file) => file.path === path);
   if (!previous || !from || !to) return [];
@@ -97,5 +106,5 @@ export async function makePatches(
     tools.log.warn({ event: 'patches.lost', suite: tools.suite, path, why: String(error) });
     set = await advancePatches(request);
   }
-  return set ? describeSet(tools, path, set, modified) : [];
+  return set ? describeSet(tools, asked, set) : [];
 }

@@ -85,6 +85,7 @@ export class Indexes {
     change: Change,
     contents: readonly Entry[] = [],
   ): Promise<IndexUpdate> {
+    const modified = next.date;
     const made: PublishedFile[] = [];
     const segments: { path: string; segment: Segment }[] = [];
     this.#next.set(suite.name, new Map());
@@ -106,16 +107,11 @@ export class Indexes {
         };
         const { index, step } = await this.#advance(suite, wanted, previous, edit);
         this.#next.get(suite.name)?.set(definition.path, index);
-        const fresh = describeFiles(wanted, index, next.date);
+        const fresh = describeFiles(wanted, index, modified);
         if (suite.options.pdiffs) {
-          const request = {
-            path: definition.path,
-            previous,
-            files: fresh,
-            step,
-            modified: next.date,
-          };
-          fresh.push(...(await makePatches(this.#patchToolsOf(suite), request)));
+          const { path } = definition;
+          const asked = { path, previous, files: fresh, step, extra: wanted.extra };
+          fresh.push(...(await makePatches(this.#patchToolsOf(suite), { ...asked, modified })));
         }
         made.push(...fresh);
         for (const segment of index.layers.flatMap((layer) => layer.segments)) {

@@ -29,7 +29,6 @@ export interface StoredPatch extends Patch {
 export interface PatchSet {
   /** The file Index. */
   index: Buffer;
-  sha256: string;
   /** The oldest first. */
   patches: readonly StoredPatch[];
 }
@@ -122,6 +121,5 @@ export async function advancePatches(
     patches.unshift(patch);
   }
   if (patches.length === 0) return undefined;
-  const index = renderDiffIndex({ current: step.to, patches });
-  return { index, sha256: fingerprint(index).sha256, patches };
+  return { index: renderDiffIndex({ current: step.to, patches }), patches };
 }
