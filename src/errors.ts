@@ -48,6 +48,8 @@ export const REFUSALS = {
   PACKAGE_UNACCEPTABLE: 'Package not accepted',
   UPLOAD_INCOMPLETE: 'Files missing',
   SIGNATURE_REQUIRED: 'Signature required',
+  SIGNER_UNKNOWN: 'No such signer',
+  SIGNER_IN_USE: 'Signer in use',
   SOURCE_UNACCEPTABLE: 'Repository not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',

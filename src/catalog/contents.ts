@@ -15,6 +15,8 @@ export interface PackageContents extends PackedPaths {
 /** Ids that one statement names; SQLite and PostgreSQL take far more. */
 const IDS_AT_ONCE = 500;
 
+const ENTRIES_AT_ONCE = 100;
+
 const slots = (ids: readonly string[], first: number): string =>
   ids.map((_, i) => `$${first + i}`).join(', ');
 
@@ -47,18 +49,26 @@ export async function findContents(
   return found;
 }
 
-/** The lines of these packages stand in the suite's Contents from publication `number` on. */
+/** The lines of these packages stand in the suite's Contents from publication `number` on, in order. */
 export async function enterContents(
   sql: SqlExecutor,
   suite: string,
   number: number,
   entries: readonly { component: string; id: string }[],
 ): Promise<void> {
-  for (const [ordinal, { component, id }] of entries.entries()) {
+  for (let at = 0; at < entries.length; at += ENTRIES_AT_ONCE) {
+    const values: (string | number)[] = [suite, number];
+    const add = (value: string | number): string => `$${values.push(value)}`;
+    const rows = entries
+      .slice(at, at + ENTRIES_AT_ONCE)
+      .map(({ component, id }, i) => `(${add(component)}, ${add(id)}, ${add(at + i)})`);
+    // Both databases call the columns of VALUES column1, column2, ...
     await sql.run(
-      `UPDATE listing SET contents_in = $1, contents_ordinal = $2
-       WHERE suite = $3 AND component = $4 AND package_id = $5 AND removed_in IS NULL`,
-      ...[number, ordinal, suite, component, id],
+      `UPDATE listing SET contents_in = $2, contents_ordinal = CAST(entry.column3 AS bigint)
+       FROM (VALUES ${rows.join(', ')}) AS entry
+       WHERE listing.suite = $1 AND listing.removed_in IS NULL
+         AND listing.component = entry.column1 AND listing.package_id = entry.column2`,
+      ...values,
     );
   }
 }

@@ -172,84 +172,6 @@ export async function isListed(
   );
 }
 
-/** Where packages stand; `architecture` also brings `all`, and null every one. */
-export interface ListingPlace {
-  suite: string;
-  component: string;
-  kinds: readonly string[];
-  architecture: string | null;
-}
-
-/** Where an entry stands in the order of an index: by publication, then by its place within. */
-export interface Position {
-  publication: number;
-  ordinal: number;
-}
-
-/** Before every entry, and behind every one. */
-export const FIRST_POSITION: Position = { publication: -1, ordinal: -1 };
-export const LAST_POSITION: Position = { publication: Number.MAX_SAFE_INTEGER, ordinal: 0 };
-
-/** Since when a package stands in an index: since it is listed, or since its lines are known. */
-export type ListingOrder = 'listing' | 'contents';
-
-const ORDER_COLUMNS: Readonly<Record<ListingOrder, [string, string]>> = {
-  listing: ['l.added_in', 'l.ordinal'],
-  contents: ['l.contents_in', 'l.contents_ordinal'],
-};
-
-export type PlacedPackage = PackageRow & Position & { phased: number | null };
-
-/**
- * Packages of one index in its order, from behind `after` up to and with `upTo`.
- * @param publication the one in which they stand there; null for the current state.
- */
-export function listPackagesOf(
-  sql: SqlExecutor,
-  place: ListingPlace,
-  order: ListingOrder,
-  range: { after: Position; upTo: Position; limit: number; publication: number | null },
-): Promise<PlacedPackage[]> {
-  const { suite, component, kinds, architecture } = place;
-  const { after, upTo, limit, publication } = range;
-  const values: (string | number)[] = [suite, component, after.publication, after.ordinal];
-  values.push(upTo.publication, upTo.ordinal);
-  const add = (value: string | number): string => `$${values.push(value)}`;
-  const [entered, ordinal] = ORDER_COLUMNS[order];
-  const conditions = [`p.kind IN (${kinds.map(add).join(', ')})`];
-  if (architecture !== null) conditions.push(`p.architecture IN (${add(architecture)}, 'all')`);
-  if (publication === null) conditions.push('l.removed_in IS NULL');
-  else {
-    const number = add(publication);
-    conditions.push(`${entered} <= ${number}`);
-    conditions.push(`(l.removed_in IS NULL OR l.removed_in > ${number})`);
-  }
-  return sql.all(
-    `SELECT p.*, ${entered} AS publication, ${ordinal} AS ordinal, l.phased
-     FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2
-       AND (${entered}, ${ordinal}) > ($3, $4) AND (${entered}, ${ordinal}) <= ($5, $6)
-       AND ${conditions.join(' AND ')}
-     ORDER BY ${entered}, ${ordinal} LIMIT ${add(limit)}`,
-    ...values,
-  );
-}
-
-/** Where a package stands now; undefined where it does not. */
-export function findPosition(
-  sql: SqlExecutor,
-  listing: { suite: string; component: string; packageId: string },
-  order: ListingOrder,
-): Promise<Position | undefined> {
-  const [entered, ordinal] = ORDER_COLUMNS[order];
-  return sql.get(
-    `SELECT ${entered} AS publication, ${ordinal} AS ordinal FROM listing l
-     WHERE l.suite = $1 AND l.component = $2 AND l.package_id = $3 AND l.removed_in IS NULL
-       AND ${entered} IS NOT NULL`,
-    ...[listing.suite, listing.component, listing.packageId],
-  );
-}
-
 const LISTED = `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component,
     p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in,
     l.phased
@@ -327,4 +249,23 @@ export async function findPackages(
     );
   }
   return rows;
+}
+
+/** A binary package made of a source, and a suite that lists it or ever did. */
+export type SourcePackage = Pick<PackageRow, 'name' | 'version' | 'stanza' | 'filename'> & {
+  suite: string;
+};
+
+/** The binary packages of a source that stand in a component, whatever their versions. */
+export function findPackagesOfSource(
+  sql: SqlExecutor,
+  { source, component }: { source: string; component: string },
+): Promise<SourcePackage[]> {
+  return sql.all(
+    `SELECT DISTINCT p.name, p.version, p.stanza, p.filename, l.suite
+     FROM package p JOIN listing l ON l.package_id = p.id
+     WHERE p.source = $1 AND p.kind = 'deb' AND l.component = $2`,
+    source,
+    component,
+  );
 }

@@ -38,3 +38,11 @@ export async function findSigners(
     ...fingerprints,
   );
 }
+
+export function listSigners(sql: SqlExecutor): Promise<SignerRow[]> {
+  return sql.all('SELECT * FROM signer_key ORDER BY user_id, fingerprint');
+}
+
+export async function deleteSigner(sql: SqlExecutor, fingerprint: string): Promise<void> {
+  await sql.run('DELETE FROM signer_key WHERE fingerprint = $1', fingerprint);
+}

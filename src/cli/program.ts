@@ -15,6 +15,7 @@ import { addKeyCommands } from './key.ts';
 import { addManualCommand } from './manual.ts';
 import { addPackageCommands } from './package.ts';
 import { addServeCommands } from './serve.ts';
+import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
   addSweepCommand(program);
   addImportCommand(program);
   addKeyCommands(program);
+  addSignerCommands(program);
   addHostCommands(program);
   addGroupCommands(program);
   addCompletionCommand(program);

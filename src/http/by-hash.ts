@@ -2,8 +2,14 @@
  * Files that are asked for by their hash: those of the publication in force from memory, older ones
  * by one question, whose answer is remembered because it never changes. Floor 7.
  */
+import type { SqlExecutor } from '../catalog/sql.ts';
 import type { LivePublication } from '../repository/live.ts';
-import type { ByHashName, HashName, PublishedFile } from '../repository/published-files.ts';
+import {
+  type ByHashName,
+  findFileByHash,
+  type HashName,
+  type PublishedFile,
+} from '../repository/published-files.ts';
 
 /** Asks for a file of any publication that is kept. */
 export type FindPast = (name: HashName) => Promise<PublishedFile | undefined>;
@@ -68,3 +74,7 @@ export class FilesByHash {
     return found;
   }
 }
+
+/** Asks the catalog, where this process has it. */
+export const openFilesByHash = (sql: SqlExecutor): FilesByHash =>
+  new FilesByHash((name) => findFileByHash(sql, name));

@@ -5,8 +5,7 @@
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Parts } from '../operations/operation.ts';
-import { findFileByHash } from '../repository/published-files.ts';
-import { FilesByHash } from './by-hash.ts';
+import { openFilesByHash } from './by-hash.ts';
 import { isFileUrl, serveFile } from './files.ts';
 import { drainServer, type Front, listen } from './listen.ts';
 import { createGate, describeGate } from './server.ts';
@@ -15,7 +14,7 @@ import { startWorkers } from './workers/workers.ts';
 
 async function openGate(parts: Parts, app: RequestListener): Promise<Front> {
   const { repository, readers, activity, log } = parts;
-  const byHash = new FilesByHash((name) => findFileByHash(repository.catalog, name));
+  const byHash = openFilesByHash(repository.catalog);
   const fileParts = { repository, readers, byHash, activity, log };
   const gate = await createGate(describeGate(parts), (request, response, actor) => {
     if (isFileUrl(request.url ?? '')) return serveFile(fileParts, request, response, actor);

@@ -82,7 +82,12 @@ async function receivePut(
     );
   }
   continueBody(request, response);
-  const file = await receiveFile(parts, request);
+  const announced = request.headers['content-length'];
+  const file = await receiveFile(
+    parts,
+    request,
+    announced === undefined ? undefined : Number(announced),
+  );
   try {
     await addReceived(parts, request, response, place, [file]);
   } finally {

@@ -77,7 +77,7 @@ export const addPackages = defineOperation({
   }),
   output: z.object({ packages: z.array(added), created: z.boolean() }),
   subject: (input) => `${input.suite} ${input.files.map((file) => file.sha256).join(' ')}`,
-  async run(parts, input, actor) {
+  async run(parts, input, actor, note) {
     checkUploadSuite(actor, input.suite);
     const results = await ingestPackages(parts.repository, {
       files: input.files,
@@ -85,6 +85,7 @@ export const addPackages = defineOperation({
       component: input.component,
       actor: actor.name,
       packages: actor.packages,
+      notes: [note],
       confirm: actor.confirm,
     });
     return {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { RefusalError } from '../errors.ts';
 import { releaseSuite } from '../fleet/groups.ts';
+import { requireSigners } from '../repository/signers.ts';
 import { removeSuite as remove } from '../repository/suite-end.ts';
 import { setSuite as set } from '../repository/suite-settings.ts';
 import { getSuite } from '../repository/suites.ts';
@@ -48,6 +49,7 @@ export const setSuite = defineOperation({
       throw new RefusalError('INPUT_INVALID', 'nothing to set: name what is to change');
     }
     await getSuite(parts.repository, suite);
+    await requireSigners(parts.repository, rest.options?.signers);
     await set(parts.repository, suite, { settings, force, forceIdentity, actor: actor.name });
     return describeSuite(parts, await getSuite(parts.repository, suite));
   },

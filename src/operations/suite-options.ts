@@ -20,7 +20,12 @@ const shape = {
   changelogs: z.boolean().describe('changelogs for apt-get changelog'),
   snapshots: z.boolean().describe('past publications by time, for apt --snapshot'),
   signers: z
-    .array(z.string().regex(/^[0-9A-Fa-f]{40}([0-9A-Fa-f]{24})?$/, 'an OpenPGP fingerprint'))
+    .array(
+      z
+        .string()
+        .regex(/^[0-9A-Fa-f]{40}([0-9A-Fa-f]{24})?$/, 'an OpenPGP fingerprint')
+        .toUpperCase(),
+    )
     .min(1)
     .nullable()
     .describe('fingerprints, one of which has to have signed a .changes; null for none'),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { countPackages } from '../catalog/packages.ts';
 import { listSuites as querySuites } from '../catalog/suites.ts';
 import { signSuiteAgain } from '../repository/publications.ts';
+import { requireSigners } from '../repository/signers.ts';
 import { omitUndefined } from '../repository/suite-settings.ts';
 import { createSuite as create, getSuite, readSuiteRow, type Suite } from '../repository/suites.ts';
 import {
@@ -87,6 +88,7 @@ export const createSuite = defineOperation({
     const { validForDays, codename, options = {}, ...definition } = input;
     const configured = parts.config.values['suite.validFor'];
     const validFor = validForDays === undefined ? configured : validForDays * DAY_MS;
+    await requireSigners(parts.repository, options.signers);
     await create(parts.repository, {
       ...definition,
       codename: codename ?? input.name,

@@ -26,6 +26,7 @@ import {
   rollBackSuite,
   showPublication,
 } from './publications.ts';
+import { addSigners, listSigners, removeSigner } from './signers.ts';
 import { showStatus } from './status.ts';
 import { removeSuite, setSuite } from './suite-life.ts';
 import { createSuite, listSuites, publishSuite, showSuite } from './suites.ts';
@@ -64,6 +65,9 @@ export const OPERATIONS = {
   'publication.show': showPublication,
   'publication.diff': diffPublications,
   'publication.rollback': rollBackSuite,
+  'signer.add': addSigners,
+  'signer.list': listSigners,
+  'signer.remove': removeSigner,
   'key.show': showKey,
   'key.export': exportKey,
   'key.rotate': rotateKey,

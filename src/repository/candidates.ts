@@ -2,7 +2,9 @@
  * What the catalog says of proven packages: new, there already, or there with other bytes. Asked
  * while their names are locked. Floor 3.
  */
+
 import { createHash, randomUUID } from 'node:crypto';
+import type { AuditNote } from '../catalog/audit.ts';
 import type { PackedPaths } from '../catalog/contents.ts';
 import { findPoolFile, type PackageFileRow } from '../catalog/package-files.ts';
 import { findPackage, isListed, listSuitesOfFile, type PackageRow } from '../catalog/packages.ts';
@@ -34,6 +36,7 @@ export interface Candidate {
 export interface Intake {
   suite: string;
   actor: string;
+  notes: readonly AuditNote[];
 }
 
 /** Kinds that stand in one index: there a name, version and architecture are one package. */

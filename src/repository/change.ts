@@ -1,5 +1,6 @@
 /** What one publication changes in a suite. Floor 3. */
 
+import type { AuditNote } from '../catalog/audit.ts';
 import type { PackedPaths } from '../catalog/contents.ts';
 import type { PackageFileRow } from '../catalog/package-files.ts';
 import type { PackageRow } from '../catalog/packages.ts';
@@ -38,6 +39,8 @@ export interface Change {
   signsAgain?: boolean;
   reason: string;
   actor: string;
+  /** For the audit log: written in the transaction of the publication. */
+  notes?: readonly AuditNote[];
 }
 
 export const isEmpty = ({ additions, removals, settings }: Change): boolean =>

@@ -11,7 +11,7 @@ import {
   LAST_POSITION,
   listPackagesOf,
   type Position,
-} from '../catalog/packages.ts';
+} from '../catalog/listings.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import type { Change, Removal } from './change.ts';
 import { loadLines } from './contents.ts';

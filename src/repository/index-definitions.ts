@@ -64,13 +64,6 @@ function renderBinary(
   return renderPhase(translations ? splitDescription(stanza).stanza : stanza, phased);
 }
 
-/** Whether stanzas are other ones after a change of a suite's options. */
-export function rendersOtherwise(before: SuiteOptions, after: SuiteOptions): boolean {
-  const told = ({ hashes, translations }: SuiteOptions): string =>
-    JSON.stringify([[...hashes].sort(), translations]);
-  return told(before) !== told(after);
-}
-
 /** Sources stand in every component or in none: one line of deb-src names them all. */
 function familyOf(component: string, kind: string): string | null {
   if (kind === 'dsc') return 'source';
@@ -170,4 +163,23 @@ export function belongsTo(
       architecture === 'all' ||
       architecture === definition.architecture)
   );
+}
+
+/**
+ * The files of the last publication without the indexes whose stanzas would be other ones now: they
+ * are made again from the catalog.
+ */
+export function dropStale<File>(
+  before: Suite,
+  after: Suite,
+  files: ReadonlyMap<string, File>,
+): ReadonlyMap<string, File> {
+  const told = ({ options: { hashes, translations } }: Suite): string =>
+    JSON.stringify([[...hashes].sort(), translations]);
+  if (told(before) === told(after)) return files;
+  const stale = defineIndexes(after).filter(({ family, since }) => !family && since === 'listing');
+  const paths = stale.map(({ path }) => path);
+  const isStale = (file: string): boolean =>
+    paths.some((path) => file === path || file.startsWith(`${path}.`));
+  return new Map([...files].filter(([file]) => !isStale(file)));
 }

@@ -3,7 +3,7 @@
  * what is added goes behind the end, and hashes go on from the last state before the first change.
  * Floor 3.
  */
-import { FIRST_POSITION, type Position } from '../catalog/packages.ts';
+import { FIRST_POSITION, type Position } from '../catalog/listings.ts';
 import { countLines, type LineEdit } from '../deb/line-edit.ts';
 import type { Form } from './form.ts';
 import { type Cut, describeStep } from './line-steps.ts';

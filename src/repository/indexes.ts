@@ -3,7 +3,7 @@
  * (component, architecture) pairs are made again, and only the segments that the change touches.
  * Floor 3.
  */
-import type { Position } from '../catalog/packages.ts';
+import type { Position } from '../catalog/listings.ts';
 import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
 import type { LineEdit } from '../deb/line-edit.ts';
 import { systemCode } from '../errors.ts';

@@ -77,6 +77,7 @@ async function placeAll(
       removals: [],
       reason: describeChange(candidates, signers),
       actor: intake.actor,
+      notes: intake.notes,
     });
     return publication.number;
   } catch (error) {
@@ -117,7 +118,8 @@ export async function ingestDelivery(
 ): Promise<{ results: IngestResult[]; used: ReceivedFile[] }> {
   const suite = await getSuite(parts, request.suite);
   chooseComponent(suite, request.component);
-  const intake = { suite: suite.name, actor: request.actor };
+  const { actor, notes = [] } = request;
+  const intake = { suite: suite.name, actor, notes };
   const delivery = await assembleDelivery(parts, request, suite);
   const { sources, binaries } = mergeTwins(delivery);
   return lockPackages(parts.catalog, listNames({ ...delivery, sources, binaries }), async () => {

@@ -4,6 +4,7 @@
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { transactWithNotes } from '../catalog/audit.ts';
 import { enterContents, insertContents } from '../catalog/contents.ts';
 import { insertPackageFile } from '../catalog/package-files.ts';
 import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
@@ -14,13 +15,16 @@ import {
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
+import { changelogsUrl, snapshotsUrl } from '../deb/layout.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
 import type { Change } from './change.ts';
 import { gatherContents } from './contents.ts';
+import { completeHashes, hashAdditions } from './extra-hashes.ts';
+import { dropStale } from './index-definitions.ts';
 import type { Indexes } from './indexes.ts';
-import { describeLive, type LivePublications } from './live.ts';
+import { describeLive, type LivePublication, type LivePublications } from './live.ts';
 import type { Mirror } from './mirror.ts';
 import { type PublishedFile, recordFiles, spellFiles } from './published-files.ts';
 import type { Repository } from './repository.ts';
@@ -28,6 +32,8 @@ import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
 import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
 
 export interface PublishParts extends Repository {
+  /** Where hosts reach the server, without a slash at the end. */
+  url: () => string;
   indexes: Indexes;
   live: LivePublications;
   mirror: Mirror;
@@ -65,6 +71,8 @@ async function sign(
     version: suite.options.version,
     notAutomatic: suite.options.notAutomatic,
     butAutomaticUpgrades: suite.options.butAutomaticUpgrades,
+    changelogs: suite.options.changelogs ? changelogsUrl(parts.url()) : undefined,
+    snapshots: suite.options.snapshots ? snapshotsUrl(parts.url()) : undefined,
     date: new Date(date),
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
@@ -110,16 +118,38 @@ async function recordChange(
 }
 
 /**
+ * The last publication without what is rendered in another way from now on. The hashes that are
+ * asked for from now on are known of most packages already: setSuite saw to it.
+ */
+async function keepRendered(
+  parts: PublishParts,
+  before: Suite,
+  after: Suite,
+): Promise<LivePublication | undefined> {
+  const { hashes } = after.options;
+  if (hashes.some((name) => !before.options.hashes.includes(name))) {
+    await completeHashes(parts, after.name, hashes);
+  }
+  const live = parts.live.get(after.name);
+  if (!live) return undefined;
+  const files = dropStale(before, after, live.files);
+  if (files !== live.files) parts.indexes.forget(after.name);
+  return { ...live, files };
+}
+
+/**
  * Publish a suite with a change; the caller holds the lock of that suite.
  * @throws RefusalError SUITE_UNKNOWN, SPACE_EXHAUSTED
  */
 export async function publishSuite(
   parts: PublishParts,
   name: string,
-  change: Change,
+  given: Change,
 ): Promise<{ number: number }> {
-  const suite = applySettings(await getSuite(parts, name), change);
-  const previous = parts.live.get(name);
+  const before = await getSuite(parts, name);
+  const suite = applySettings(before, given);
+  const change = await hashAdditions(parts, suite, given);
+  const previous = await keepRendered(parts, before, suite);
   const floors = await findFloors(parts.catalog, name);
   const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
@@ -145,7 +175,7 @@ export async function publishSuite(
     files: spellFiles(files),
     created_at: new Date(parts.now()).toISOString(),
   };
-  await parts.catalog.transaction(async (sql) => {
+  await transactWithNotes(parts.catalog, change.notes ?? [], async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
     await record(sql);

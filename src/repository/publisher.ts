@@ -141,6 +141,7 @@ function joinChanges(changes: readonly Change[]): Change {
     signsAgain: changes.some((change) => change.signsAgain || isEmpty(change)),
     reason: distinct(changes.map((change) => change.reason)),
     actor: distinct(changes.map((change) => change.actor)),
+    notes: changes.flatMap((change) => change.notes ?? []),
   };
 }
 

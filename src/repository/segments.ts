@@ -4,7 +4,7 @@
  * anew. Short segments are joined with the one before them while that is less than four times as
  * long, so that their number grows with the logarithm of the index. Floor 3.
  */
-import type { Position } from '../catalog/packages.ts';
+import type { Position } from '../catalog/listings.ts';
 import type { MemberSize } from './form.ts';
 
 /** `last` is where the last entry in it stands; every entry stands whole in one member. */

@@ -2,13 +2,20 @@
  * Whose OpenPGP signature a suite asks for: the keys are recorded once, and each suite names those
  * that count for it. Floor 3.
  */
-import { findSigners, recordSigner, type SignerRow } from '../catalog/signers.ts';
+import {
+  deleteSigner,
+  findSigners,
+  listSigners as queryAll,
+  recordSigner,
+  type SignerRow,
+} from '../catalog/signers.ts';
+import { listSuites } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
 import { findClearSigner } from '../signing/clear-signer.ts';
 import { describeKey, exportKeyring, readKeyring } from '../signing/key.ts';
 import type { PaperText } from './paper.ts';
 import type { Repository } from './repository.ts';
-import type { Suite } from './suites.ts';
+import { readSuiteRow, type Suite } from './suites.ts';
 
 type Signing = Pick<Repository, 'catalog' | 'now'>;
 
@@ -67,6 +74,9 @@ export async function recordSigners(
   const unacceptable = (detail: string): RefusalError =>
     new RefusalError('KEY_UNACCEPTABLE', detail);
   if (keyring.length > MAX_KEYRING_CHARACTERS) throw unacceptable('the keyring is over 1 MiB');
+  if (keyring.includes('PRIVATE KEY BLOCK')) {
+    throw unacceptable('that is a secret key: export the public one (gpg --armor --export)');
+  }
   const keys = await readKeyring(keyring).catch((error: unknown) => {
     throw unacceptable(`it is no OpenPGP keyring: ${(error as Error).message}`);
   });
@@ -97,4 +107,52 @@ export async function describeSigner(
     (error: unknown) => (error as Error).message,
   );
   return { expires, fault };
+}
+
+/** Every recorded key with the suites that name it. */
+export async function listSigners({
+  catalog,
+}: Signing): Promise<{ row: SignerRow; suites: string[] }[]> {
+  const suites = (await listSuites(catalog)).map(readSuiteRow);
+  return (await queryAll(catalog)).map((row) => ({
+    row,
+    suites: suites
+      .filter(({ options }) => options.signers?.includes(row.fingerprint))
+      .map(({ name }) => name),
+  }));
+}
+
+/** @throws RefusalError SIGNER_UNKNOWN, SIGNER_IN_USE */
+export async function removeSigner(parts: Signing, word: string): Promise<string> {
+  const fingerprint = word.toUpperCase();
+  const known = (await listSigners(parts)).find(({ row }) => row.fingerprint === fingerprint);
+  if (!known) refuseUnknown(word);
+  if (known.suites.length > 0) {
+    throw new RefusalError(
+      'SIGNER_IN_USE',
+      `${fingerprint} may sign for ${known.suites.join(', ')}: take it out there first (suite set --signers)`,
+    );
+  }
+  await deleteSigner(parts.catalog, fingerprint);
+  return fingerprint;
+}
+
+function refuseUnknown(word: string): never {
+  throw new RefusalError(
+    'SIGNER_UNKNOWN',
+    `no key ${JSON.stringify(word.slice(0, 80))} is recorded: aptkeep signer add`,
+  );
+}
+
+/** A suite asks for keys that are there. @throws RefusalError SIGNER_UNKNOWN */
+export async function requireSigners(
+  parts: Signing,
+  fingerprints: readonly string[] | null | undefined,
+): Promise<void> {
+  if (!fingerprints) return;
+  const known = new Set(
+    (await findSigners(parts.catalog, fingerprints)).map(({ fingerprint }) => fingerprint),
+  );
+  const unknown = fingerprints.find((one) => !known.has(one));
+  if (unknown !== undefined) refuseUnknown(unknown);
 }

@@ -5,6 +5,7 @@
 import { listPackagesAt, type StandingPackage } from '../catalog/packages.ts';
 import { RefusalError } from '../errors.ts';
 import type { Change } from './change.ts';
+import { completeHashes } from './extra-hashes.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS, type SuiteOptions } from './suite-options.ts';
@@ -93,11 +94,13 @@ function refuseHomeless(suite: string, homeless: readonly StandingPackage[]): vo
  * @returns the number of the publication from which on it is so.
  * @throws RefusalError SUITE_UNKNOWN, INPUT_INVALID, IDENTITY_KEPT, SUITE_IN_USE, PROGRAM_MISSING
  */
-export function setSuite(
+export async function setSuite(
   parts: Repository & { publisher: Publisher },
   name: string,
   request: SettingRequest,
 ): Promise<{ number: number }> {
+  // Reads every package, while others publish.
+  await completeHashes(parts, name, request.settings.options?.hashes ?? []);
   return parts.publisher.submit(name, async (suite): Promise<Change | undefined> => {
     const before = mergeSettings(suite, {});
     const after = mergeSettings(suite, request.settings);

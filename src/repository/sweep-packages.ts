@@ -69,8 +69,10 @@ function note(sweep: Sweep, row: UnneededPackage, files: readonly { size: number
 
 async function take(sweep: Sweep, row: UnneededPackage): Promise<void> {
   const { catalog, storage } = sweep.parts;
-  await lockPackages(catalog, [spellPackage(row)], async () => {
-    const files = await listBytes(sweep, row);
+  const files = await listBytes(sweep, row);
+  // A file that another version is about to share is locked by its key.
+  const names = [spellPackage(row), ...files.map((file) => file.filename)];
+  await lockPackages(catalog, names, async () => {
     if (!(await catalog.transaction((sql) => deletePackage(sql, row.id)))) return;
     // Two versions of a source may share a file.
     const shared = await findRecordedFiles(

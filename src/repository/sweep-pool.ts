@@ -44,7 +44,7 @@ async function sweepFile(sweep: Sweep, key: string): Promise<void> {
     return;
   }
   const named = readPoolName(key);
-  await lockPackages(catalog, named ? [spellPackage(named)] : [], async () => {
+  await lockPackages(catalog, named ? [spellPackage(named), key] : [key], async () => {
     // Meanwhile it may have become somebody's, or be written anew.
     if ((await findRecordedFiles(catalog, [key])).size > 0) return;
     const now = await storage.stat(key);

@@ -28,6 +28,8 @@ export interface RunOptions {
   cwd?: string;
   input?: string;
   limitMs?: number;
+  /** Of what it says; default utf8. */
+  encoding?: BufferEncoding;
 }
 
 const children = new Set<ChildProcess>();
@@ -60,7 +62,7 @@ export function startProcess(
 export function run(
   command: string,
   args: readonly string[],
-  { env, cwd, input = '', limitMs = COMMAND_LIMIT_MS }: RunOptions = {},
+  { env, cwd, input = '', limitMs = COMMAND_LIMIT_MS, encoding = 'utf8' }: RunOptions = {},
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = startProcess(command, args, {
@@ -77,7 +79,7 @@ export function run(
     child.stdin?.end(input);
     child.once('error', reject);
     child.once('close', (status, signal) => {
-      const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString('utf8');
+      const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString(encoding);
       resolve({ status, signal, stdout: text(stdout), stderr: text(stderr) });
     });
   });

@@ -25,15 +25,22 @@ export function readIndex(text: string): Index {
   return index;
 }
 
-/** apt-ftparchive's index of `folder`, whose Filename fields are relative to `directory`. */
-export async function indexPool(directory: string, folder: string): Promise<Index> {
+/**
+ * apt-ftparchive's index of `folder`, whose Filename fields are relative to `directory`.
+ * @param encoding latin1 where not every stanza is UTF-8.
+ */
+export async function indexPool(
+  directory: string,
+  folder: string,
+  encoding: BufferEncoding = 'utf8',
+): Promise<Index> {
   // Only the hash that an index of ours holds; the others are not part of the comparison.
   const hashes = ['MD5', 'SHA1', 'SHA512'].flatMap((name) => [
     '-o',
     `APT::FTPArchive::${name}=false`,
   ]);
   const args = [...hashes, 'packages', folder];
-  return readIndex(await succeed('apt-ftparchive', args, { cwd: directory }));
+  return readIndex(await succeed('apt-ftparchive', args, { cwd: directory, encoding }));
 }
 
 /** Every difference, one line each: what is listed in one only, or a field that is not the same. */

@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROLES, type Role } from '../../src/authority/profiles.ts';
 import { ROUTES, type RoutedName } from '../../src/http/routes.ts';
 import { OPERATIONS } from '../../src/operations/table.ts';
+import { exportKeyring, generateSigningKey, readSigningKey } from '../../src/signing/key.ts';
 import { createScratch } from '../e2e/command.ts';
 import { listFiles } from '../e2e/site.ts';
 import { buildDeb, buildForm } from './packages.ts';
@@ -38,6 +39,7 @@ const WATCHERS = ['observer', 'admin'] as const;
 const ADMIN = ['admin'] as const;
 
 const { csr } = createKeyAndRequest();
+const signer = { keyring: '', fingerprint: '' };
 const suite = () => ({ suite: 'stable' });
 
 /** Every operation of the API; complete by type. */
@@ -106,6 +108,9 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
     body: () => ({ packages: [{ package: 'shown', version: '1.0' }] }),
   },
   'publication.rollback': { roles: ADMIN, path: suite, body: () => ({ to: 2, reason: 'a test' }) },
+  'signer.add': { roles: ADMIN, body: () => ({ keyring: signer.keyring }) },
+  'signer.list': { roles: WATCHERS },
+  'signer.remove': { roles: ADMIN, path: () => ({ signer: signer.fingerprint }) },
   'key.show': { roles: ALL_BUT_HOSTS },
   'key.export': { roles: ALL_BUT_HOSTS },
   'key.rotate': { roles: ADMIN, body: () => ({}) },
@@ -183,6 +188,9 @@ function attempt(name: RoutedName, role: Role): Test {
 }
 
 beforeAll(async () => {
+  const key = await readSigningKey(await generateSigningKey('Signer', new Date(0)));
+  signer.keyring = exportKeyring([key]).armored;
+  signer.fingerprint = key.getFingerprint();
   mkdirSync(packages);
   writeFileSync(join(packages, 'moved.deb'), buildDeb('moved'));
   site = await startSite(data);

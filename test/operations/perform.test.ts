@@ -15,6 +15,7 @@ import {
   type OutputOf,
 } from '../../src/operations/table.ts';
 import type { ReceivedFile } from '../../src/repository/ingest.ts';
+import { exportKeyring, generateSigningKey, readSigningKey } from '../../src/signing/key.ts';
 import { createPackage } from '../repository/open.ts';
 import { ACTORS, createCsr, type OpenSite, openSite } from './open.ts';
 
@@ -54,6 +55,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'publication.diff': ['uploader', 'observer', 'admin'],
   'publication.rollback': ['admin'],
   'publication.show': ['uploader', 'observer', 'admin'],
+  'signer.add': ['admin'],
+  'signer.list': ['observer', 'admin'],
+  'signer.remove': ['admin'],
   'key.show': ['uploader', 'observer', 'admin'],
   'key.export': ['uploader', 'observer', 'admin'],
   'key.rotate': ['admin'],
@@ -84,7 +88,7 @@ const CHANGES: readonly OperationName[] = [
   ...(['certificate.issue', 'certificate.revoke', 'crl.refresh', 'suite.create'] as const),
   ...(['authority.rotate', 'authority.finish', 'key.rotate', 'key.finish'] as const),
   ...(['suite.set', 'suite.remove', 'package.copy', 'package.phase'] as const),
-  ...(['package.remove', 'publication.rollback'] as const),
+  ...(['package.remove', 'publication.rollback', 'signer.add', 'signer.remove'] as const),
   'suite.import',
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
   ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
@@ -115,6 +119,9 @@ beforeAll(async () => {
   });
   const passing = { name: 'passing', origin: 'Uni', label: 'Uni' };
   await perform(site.parts, ACTORS.admin, 'suite.create', passing);
+  const signerKey = await readSigningKey(await generateSigningKey('Signer', new Date(0)));
+  const signerKeyring = exportKeyring([signerKey]).armored;
+  const signerFingerprint = signerKey.getFingerprint();
   others.set('host.enrol', {
     ...{ ...ACTORS.host, name: 'fresh', role: 'enrolment' },
     serial: kits.certificates[0]?.serial ?? '',
@@ -158,6 +165,9 @@ beforeAll(async () => {
     'publication.show': { suite: 'stable', number: 1 },
     'publication.diff': { suite: 'stable', from: 1, to: 2 },
     'publication.rollback': { suite: 'testing', to: 2, reason: 'it was better' },
+    'signer.add': { keyring: signerKeyring },
+    'signer.list': {},
+    'signer.remove': { signer: signerFingerprint },
     'key.show': {},
     'key.export': {},
     'key.rotate': {},

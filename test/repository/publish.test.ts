@@ -271,6 +271,7 @@ describe('the mirror', () => {
     await publishFirst(parts);
     await parts.mirror.flush();
     await ingest(parts, [createPackage({ name: 'hello' })]);
+    disk.watched = /\/binary-amd64\/Packages$/;
     disk.failAt = disk.writes + 1;
     await parts.mirror.flush();
     const mirrored = await readFile(join(root, 'dists/stable/Release'), 'utf8');

@@ -4,7 +4,8 @@
  */
 
 export const CONTENTS_STATEMENTS: readonly string[] = [
-  // contents_in: the publication from which on they stand there; null while they do not.
+  // contents_in: the publication from which on they stand there, null while they do not;
+  // contents_ordinal: their place among all that this publication added there.
   'alter table listing add column contents_in bigint',
   'alter table listing add column contents_ordinal bigint not null default 0',
   `create index listing_contents on listing (suite, component, contents_in, contents_ordinal)
