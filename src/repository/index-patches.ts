@@ -8,14 +8,14 @@ import type { Logger } from '../log.ts';
 import type { Previous } from './index-images.ts';
 import { advancePatches, type PatchSet } from './patches.ts';
 import type { PublishedFile } from './published-files.ts';
-import type { FilePart } from './resident-index.ts';
 import { RunningHashes } from './running-hashes.ts';
 import type { SegmentStore } from './segment-store.ts';
+import type { FilePart } from './segments.ts';
 import type { ExtraHash } from './suite-options.ts';
 
 export interface PatchTools {
   suite: string;
-  store: Pick<SegmentStore, 'add' | 'read'>;
+  store: Pick<SegmentStore, 'add' | 'readPart'>;
   log: Logger;
 }
 
@@ -32,7 +32,7 @@ async function readSmall(
   file: PublishedFile | undefined,
 ): Promise<Uint8Array> {
   const parts: readonly FilePart[] = file?.parts ?? [];
-  return Buffer.concat(await Promise.all(parts.map((part) => store.read(part))));
+  return Buffer.concat(await Promise.all(parts.map((part) => store.readPart(part))));
 }
 
 function lookBack(tools: PatchTools, previous: Previous, path: string, index: Uint8Array) {
@@ -48,22 +48,28 @@ async function describeSet(
   { path, extra, modified }: PatchRequest,
   { index, patches }: PatchSet,
 ): Promise<PublishedFile[]> {
-  const keep = (bytes: Buffer): Pick<PublishedFile, 'size' | 'parts' | 'modified'> => {
-    const size = bytes.length;
-    return { size, parts: [{ key: store.add(suite, bytes), size }], modified };
-  };
   const states = RunningHashes.create(extra);
   await states.update(index);
   const { SHA256: sha256, ...hashes } = states.digest();
-  return [
+  // One object for all of them: each publication writes them anew, and waits for the disk once.
+  const key = store.add(suite, Buffer.concat([index, ...patches.map(({ bytes }) => bytes)]));
+  const described: PublishedFile[] = [
     {
-      ...{ path: diffIndexPath(path), sha256, ...keep(index) },
+      ...{ path: diffIndexPath(path), sha256, size: index.length, modified },
       ...(extra.length > 0 ? { hashes } : {}),
+      parts: [{ key, size: index.length }],
     },
-    ...patches.map(({ name, bytes }): PublishedFile => {
-      return { path: patchPath(path, name), sha256: name, ...keep(bytes), isUnlisted: true };
-    }),
   ];
+  let offset = index.length;
+  for (const { name, bytes } of patches) {
+    const size = bytes.length;
+    described.push({
+      ...{ path: patchPath(path, name), sha256: name, size, modified, isUnlisted: true },
+      parts: [{ key, size, offset }],
+    });
+    offset += size;
+  }
+  return described;
 }
 
 export interface PatchRequest {

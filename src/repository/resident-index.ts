@@ -6,17 +6,11 @@
 import type { Form } from './form.ts';
 import { type Digests, RunningHashes } from './running-hashes.ts';
 import type { SegmentStore } from './segment-store.ts';
-import type { Limits, Segment } from './segments.ts';
+import type { FilePart, Limits, Segment } from './segments.ts';
 import type { ExtraHash } from './suite-options.ts';
 
 /** Segments unpacked ahead of the one that is being hashed. */
 const READ_AHEAD = 3;
-
-/** Bytes of a file that stand in an object of the storage. */
-export interface FilePart {
-  key: string;
-  size: number;
-}
 
 /** What Release says of a file. */
 export interface FileImage {

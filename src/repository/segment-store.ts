@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { segmentKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Form } from './form.ts';
-import type { Segment } from './segments.ts';
+import type { FilePart, Segment } from './segments.ts';
 import { finishAll } from './together.ts';
 
 /** What is kept of both forms together. */
@@ -47,6 +47,13 @@ export class SegmentStore {
     if (bytes.length !== size) throw new Error(`${key} has ${bytes.length} bytes, not ${size}`);
     this.#keep(key, bytes);
     return bytes;
+  }
+
+  /** Bytes of an object that need not be read whole. */
+  async readPart({ key, size, offset = 0 }: FilePart): Promise<Buffer> {
+    const known = this.#fresh.get(key) ?? this.#recall(key);
+    if (known) return known.subarray(offset, offset + size);
+    return buffer(await this.#storage.read(key, { start: offset, end: offset + size - 1 }));
   }
 
   async readRaw(segment: Segment, form: Form): Promise<Buffer> {

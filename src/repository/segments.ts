@@ -22,6 +22,14 @@ export interface Segment {
   members: readonly Member[];
 }
 
+/** Bytes of a file that stand in an object of the storage. */
+export interface FilePart {
+  key: string;
+  size: number;
+  /** Where they begin in it; 0 where it is missing. */
+  offset?: number;
+}
+
 export interface Limits {
   /** A segment is not joined beyond this size. */
   segmentBytes: number;
