@@ -137,6 +137,7 @@ async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.indexes.close();
       await parts.mirror.flush();
       await storage.close();
     },

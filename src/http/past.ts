@@ -34,13 +34,13 @@ function findTarget(snapshot: Snapshot, path: readonly string[]): Target | undef
     const [part, type] = SIGNED[name as keyof typeof SIGNED];
     return { bytes: Buffer.from(snapshot[part]), type };
   }
-  const folder = `/dists/${snapshot.suite}/`;
+  const spell = (file: readonly string[]): string =>
+    `/${['dists', snapshot.suite, ...file].map(encodeURIComponent).join('/')}`;
   // Kept ones are found by any publication; a name means what this one's Release says.
-  if (path.includes('by-hash')) return { url: folder + name };
+  if (path.includes('by-hash')) return { url: spell(path) };
   const sha256 = snapshot.hashes.get(name);
   if (sha256 === undefined) return undefined;
-  const parent = path.slice(0, -1).map((segment) => `${segment}/`);
-  return { url: `${folder}${parent.join('')}by-hash/SHA256/${sha256}` };
+  return { url: spell([...path.slice(0, -1), 'by-hash', 'SHA256', sha256]) };
 }
 
 async function findSnapshot(
@@ -54,8 +54,8 @@ async function findSnapshot(
   if (!asked || time === undefined) throw refuse(path);
   // A package is the same at any time.
   if (asked.suite === null) return { url: `/${asked.rest.map(encodeURIComponent).join('/')}` };
-  await parts.readers.checkSuite(actor, asked.suite);
   if (!parts.repository.live.has(asked.suite)) throw refuse(path);
+  await parts.readers.checkSuite(actor, asked.suite);
   const snapshot = await snapshots.find(asked.suite, time);
   const target = snapshot && findTarget(snapshot, asked.rest);
   if (!target) throw refuse(path);

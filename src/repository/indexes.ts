@@ -62,6 +62,7 @@ export class Indexes {
   readonly #limits: Limits;
   /** Suite and path -> the index as the last publication has it. */
   readonly #residents = new Map<string, ResidentIndex>();
+  #isClosed = false;
   readonly #loading = new Map<string, Promise<void>>();
   /** Suite -> path -> what becomes resident once the publication is in force. */
   readonly #next = new Map<string, Map<string, ResidentIndex>>();
@@ -154,9 +155,16 @@ export class Indexes {
    */
   async warm(suite: Suite, previous: Previous): Promise<void> {
     for (const definition of chooseIndexes(suite, previous, { additions: [] })) {
+      if (this.#isClosed) return;
       const wanted = { definition, forms: listForms(suite), extra: suite.options.hashes };
       await this.#load(suite, wanted, previous);
     }
+  }
+
+  /** Nothing more is read ahead; resolves when nothing is being read. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#loading.values());
   }
 
   async #advance(

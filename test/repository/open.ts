@@ -106,6 +106,7 @@ export async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.indexes.close();
       await parts.mirror.flush();
       await storage.close();
       await catalog.close();
