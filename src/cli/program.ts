@@ -5,6 +5,7 @@ import { addAuditCommands } from './audit.ts';
 import { addBackupCommands } from './backup.ts';
 import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   addSuiteCommands(program);
   addPackageCommands(program);
   addSweepCommand(program);
+  addCheckCommand(program);
   addBackupCommands(program);
   addImportCommand(program);
   addKeyCommands(program);

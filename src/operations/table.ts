@@ -12,6 +12,7 @@ import {
   showCertificate,
   testCertificate,
 } from './certificates.ts';
+import { repairCheck, showCheck, startCheck } from './check.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
@@ -88,6 +89,9 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'check.start': startCheck,
+  'check.repair': repairCheck,
+  'check.show': showCheck,
   'sweep.show': showSweep,
   'sweep.run': runSweep,
   'backup.snapshot': takeSnapshot,

@@ -20,7 +20,7 @@ const PROMPT_BYTES = 1024 * 1024;
 /** What a publication made for them alone takes. */
 const BACKLOG_BYTES = MAX_PATHS_BYTES;
 const MAX_PROMPT_ENTRIES = 100;
-const MAX_BACKLOG_ENTRIES = 10_000;
+const MAX_BACKLOG_ENTRIES = 2000;
 
 /** What is written down of a list; of one with too many paths, that there is nothing to list. */
 export async function packPaths(list: PathList): Promise<PackedPaths> {

@@ -77,6 +77,7 @@ async function sign(
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
     components: suite.components,
+    hashes: suite.options.hashes,
     files: files.filter(({ isUnlisted }) => !isUnlisted),
   });
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
@@ -148,7 +149,7 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const before = await getSuite(parts, name);
   const suite = applySettings(before, given);
-  const change = await hashAdditions(parts, suite, given);
+  const change = await hashAdditions(parts, suite.options.hashes, given);
   const previous = await keepRendered(parts, before, suite);
   const floors = await findFloors(parts.catalog, name);
   const number = Math.max(suite.publication, floors.number) + 1;

@@ -78,6 +78,9 @@ const ALLOWED: { readonly [Name in OperationName]: readonly Role[] } = {
   'host.enrol': ['enrolment'],
   'host.report': ['host'],
   'server.renew': ['admin'],
+  'check.start': ['observer', 'admin'],
+  'check.repair': ['admin'],
+  'check.show': ['observer', 'admin'],
   'sweep.show': ['observer', 'admin'],
   'sweep.run': ['admin'],
   'audit.list': ['observer', 'admin'],
@@ -92,7 +95,7 @@ const CHANGES: readonly OperationName[] = [
   ...(['package.remove', 'publication.rollback', 'signer.add', 'signer.remove'] as const),
   ...(['suite.import', 'backup.snapshot'] as const),
   ...(['suite.publish', 'package.add', 'host.add', 'host.set', 'host.remove'] as const),
-  ...(['group.create', 'group.set', 'group.remove', 'sweep.run'] as const),
+  ...(['group.create', 'group.set', 'group.remove', 'sweep.run', 'check.repair'] as const),
   ...(['certificate.renew', 'host.enrol', 'host.report', 'server.renew'] as const),
 ];
 
@@ -186,6 +189,9 @@ beforeAll(async () => {
     'group.show': { group: 'default' },
     'group.set': { group: 'lab', suites: ['stable'], description: '' },
     'group.remove': { group: 'lab' },
+    'check.start': { quick: true },
+    'check.repair': { quick: true },
+    'check.show': {},
     'sweep.show': {},
     'sweep.run': { foreign: false },
     'audit.list': { since: '2021-05-14', after: 0, limit: 10 },
