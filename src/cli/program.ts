@@ -9,6 +9,7 @@ import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
+import { addExportCommand } from './export.ts';
 import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
 import { addImportCommand } from './import.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addCheckCommand(program);
   addBackupCommands(program);
   addImportCommand(program);
+  addExportCommand(program);
   addKeyCommands(program);
   addSignerCommands(program);
   addHostCommands(program);

@@ -4,15 +4,11 @@
  * and one patch more begins at it; so no older index is at hand, and none is needed. Floor 3.
  */
 import { createHash } from 'node:crypto';
-import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { compressGzip, uncompressGzip } from '../deb/at-once.ts';
 import { type Fingerprint, type Patch, readDiffIndex, renderDiffIndex } from '../deb/diff-index.ts';
 import { readEdScript, renderEdScript } from '../deb/ed-script.ts';
 import { composeEdits, type LineEdit } from '../deb/line-edit.ts';
 import { finishAll } from './together.ts';
-
-const compress = promisify(gzip);
-const uncompress = promisify(gunzip);
 
 /** A host that is further behind fetches the whole index. */
 const MAX_PATCHES = 28;
@@ -20,6 +16,8 @@ const MAX_PATCHES = 28;
 const MAX_SCRIPT_BYTES = 4 * 1024 * 1024;
 /** Of all patches of one index together, which each of its publications writes. */
 const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
+
+const GZIP_LEVEL = 9;
 
 /** A patch and its bytes, as gzip. */
 export interface StoredPatch extends Patch {
@@ -56,7 +54,7 @@ async function makePatch(
 ): Promise<StoredPatch | undefined> {
   const script = renderEdScript(edit);
   if (script === undefined || script.length > MAX_SCRIPT_BYTES) return undefined;
-  const bytes = await compress(script, { level: 9 });
+  const bytes = await compressGzip(script, GZIP_LEVEL);
   if (bytes.length > limit) return undefined;
   const download = fingerprint(bytes);
   // Hosts ask for patches by name, and for old ones too: one name is one content for ever.
@@ -72,7 +70,10 @@ async function readOrigin(
   patch: Patch,
   read: (patch: Patch) => Promise<Uint8Array>,
 ): Promise<Origin> {
-  const script = await uncompress(await read(patch), { maxOutputLength: MAX_SCRIPT_BYTES });
+  const script = await uncompressGzip(await read(patch));
+  if (fingerprint(script).sha256 !== patch.script.sha256) {
+    throw new Error(`patch ${patch.name} is not what it was`);
+  }
   return { from: patch.from, edit: readEdScript(script) };
 }
 

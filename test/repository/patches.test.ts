@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Fingerprint, readDiffIndex } from '../../src/deb/diff-index.ts';
@@ -173,6 +173,19 @@ describe('advancePatches', () => {
     const history = new History();
     await history.publish('a\n.\nb\n', [{ at: 0, drop: 0, add: Buffer.from('a\n.\nb\n') }]);
     expect(history.set).toBeUndefined();
+  });
+
+  it('leads on no patch that is damaged', async () => {
+    const history = new History();
+    for (let i = 0; i < 3; i += 1) await history.change([], [stanza(2)]);
+    const { set } = history;
+    const index = set?.index ?? Buffer.alloc(0);
+    const other = gzipSync('0a\nPackage: other\n.\n');
+    const edit = [{ at: 0, drop: 0, add: Buffer.from('Package: new\n\n') }];
+    const step = { from: mark(history.text), to: mark('new'), edit, limit: history.limit };
+    for (const bytes of [other, Buffer.alloc(20)]) {
+      await expect(advancePatches(step, { index, read: async () => bytes })).rejects.toThrow();
+    }
   });
 
   it('begins anew where the last Index belongs to something else', async () => {
