@@ -23,6 +23,7 @@ import { createReadingSource, DEFAULT_GROUP } from './fleet/groups.ts';
 import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
+import { Incoming } from './repository/incoming.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { signSuiteAgain } from './repository/publications.ts';
@@ -167,6 +168,11 @@ export async function openParts(
       config,
       authority,
       repository,
+      incoming: new Incoming({
+        waitFor: config.values['upload.waitFor'],
+        maxBytes: config.values['upload.maxSize'],
+        now,
+      }),
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
       reserve: createReserve(config.data),

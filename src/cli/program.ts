@@ -19,6 +19,7 @@ import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
+import { addUploadCommand } from './upload.ts';
 
 function readVersion(): string {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -45,6 +46,7 @@ export function createProgram(): Command {
   addCaCommands(program);
   addCrlCommands(program);
   addSuiteCommands(program);
+  addUploadCommand(program);
   addPackageCommands(program);
   addSweepCommand(program);
   addImportCommand(program);
