@@ -117,7 +117,7 @@ async function openRepository(
   config: Config,
   catalog: Catalog,
   signingKeys: SigningKey[],
-  shared: { now: () => number; log: Logger },
+  shared: Pick<PublishParts, 'now' | 'log' | 'url'>,
 ): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
@@ -162,9 +162,13 @@ export async function openParts(
     const crlLifetime = config.values['crl.lifetime'];
     const authority = await openAuthority({ catalog, certs, crlLifetime, now, log }, site);
     const signingKeys = await openSigningKeys(certs);
-    const repository = await openRepository(config, catalog, signingKeys, { now, log });
+    const repository = await openRepository(config, catalog, signingKeys, {
+      ...{ now, log },
+      // As it is when a Release is signed: the port may be chosen only when the server listens.
+      url: () => opened.url,
+    });
     const recorded = await readRecordedNames(catalog);
-    return {
+    const opened: OpenedParts = {
       config,
       authority,
       repository,
@@ -185,6 +189,7 @@ export async function openParts(
         await ground.release();
       },
     };
+    return opened;
   } catch (error) {
     await ground.release();
     throw error;
@@ -209,7 +214,11 @@ async function createFirstSuite(
   shared: { now: () => number; log: Logger },
   signingKeys: SigningKey[],
 ): Promise<void> {
-  const repository = await openRepository(config, catalog, signingKeys, shared);
+  const repository = await openRepository(config, catalog, signingKeys, {
+    ...shared,
+    // The first suite serves nothing by a URL.
+    url: () => '',
+  });
   try {
     await createSuite(repository, {
       name: 'stable',

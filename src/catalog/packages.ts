@@ -274,3 +274,22 @@ export async function findPackages(
   }
   return rows;
 }
+
+/** A binary package made of a source, and a suite that lists it or ever did. */
+export type SourcePackage = Pick<PackageRow, 'name' | 'version' | 'stanza' | 'filename'> & {
+  suite: string;
+};
+
+/** The binary packages of a source that stand in a component, whatever their versions. */
+export function findPackagesOfSource(
+  sql: SqlExecutor,
+  { source, component }: { source: string; component: string },
+): Promise<SourcePackage[]> {
+  return sql.all(
+    `SELECT DISTINCT p.name, p.version, p.stanza, p.filename, l.suite
+     FROM package p JOIN listing l ON l.package_id = p.id
+     WHERE p.source = $1 AND p.kind = 'deb' AND l.component = $2`,
+    source,
+    component,
+  );
+}

@@ -48,6 +48,20 @@ export function findPublication(
   return sql.get('SELECT * FROM publication WHERE suite = $1 AND number = $2', suite, number);
 }
 
+/** The publication of a suite that was in force at a time; ISO-8601 UTC. */
+export function findPublicationAt(
+  sql: SqlExecutor,
+  suite: string,
+  at: string,
+): Promise<PublicationRow | undefined> {
+  return sql.get(
+    `SELECT * FROM publication WHERE suite = $1 AND created_at <= $2
+     ORDER BY number DESC LIMIT 1`,
+    suite,
+    at,
+  );
+}
+
 /** Newest first. */
 export function listPublications(
   sql: SqlExecutor,

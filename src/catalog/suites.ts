@@ -83,15 +83,11 @@ export async function updateSuite(
   );
 }
 
-/**
- * What it lists ends with it, and what it listed; of its publications stay the number, the dates and
- * the reason, as where they were swept.
- */
+/** What it lists ends with it; its publications stay, until they are swept as any suite's past is. */
 export async function markSuiteRemoved(sql: SqlExecutor, name: string, at: string): Promise<void> {
-  await sql.run('DELETE FROM listing WHERE suite = $1', name);
   await sql.run(
-    `UPDATE publication SET in_release = '', release = '', release_gpg = '', files = '[]'
-     WHERE suite = $1`,
+    `UPDATE listing SET removed_in = (SELECT publication + 1 FROM suite WHERE name = $1)
+     WHERE suite = $1 AND removed_in IS NULL`,
     name,
   );
   await sql.run('UPDATE suite SET removed_at = $2 WHERE name = $1', name, at);

@@ -71,6 +71,7 @@ export function addPublicationNoun(program: Command): void {
         ['publication', `${json.suite} ${json.number}`],
         ['date', formatTime(json.date)],
         ['valid until', formatTime(json.validUntil)],
+        ['published', formatTime(json.publishedAt)],
         ['by', json.actor],
         ['reason', json.reason],
         ['lists', describeCounts(json.counts)],

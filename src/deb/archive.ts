@@ -209,3 +209,30 @@ export async function verifyData(
   }
   return { files, bytes };
 }
+
+/**
+ * The first that there is of some files of data.tar, looked for in the order given; undefined where
+ * there is none, or where it is larger than asked for.
+ * @param wanted paths without a slash at their beginning.
+ * @param limits outputBytes: what data.tar may unpack to; fileBytes: what the file may have.
+ * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE
+ */
+export async function readDataFile(
+  source: ByteSource,
+  archive: PackageArchive,
+  wanted: readonly string[],
+  limits: { outputBytes: number; fileBytes: number },
+): Promise<{ path: string; content: Buffer } | undefined> {
+  let best: { path: string; content: Buffer } | undefined;
+  let rank = wanted.length;
+  for await (const member of openTar(source, archive.data, limits.outputBytes)) {
+    if (member.type !== 'file' || member.size > limits.fileBytes) continue;
+    const path = segmentsOf(member.name).join('/');
+    const at = wanted.indexOf(path);
+    if (at === -1 || at >= rank) continue;
+    best = { path, content: Buffer.from(await member.read()) };
+    rank = at;
+    if (rank === 0) break;
+  }
+  return best;
+}

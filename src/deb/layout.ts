@@ -10,6 +10,8 @@
  *     dists/<suite>/<component>/Contents-<architecture>, Contents-udeb-<architecture>, and .gz
  *     dists/<suite>/<component>/i18n/Translation-en, Translation-en.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
+ *     snapshots/<time>/dists/…, snapshots/<time>/pool/…    not stored: what was there at that time
+ *     changelogs/<component>/<p>/<source>/<source>_<version>    not stored: read from the package
  *
  * Keys are not percent-encoded, but for the colon of an epoch, which stands as `%3a` in the file
  * name: `1.0-1` and `1:1.0-1` are two packages. Floor 1.
@@ -221,4 +223,33 @@ export function contentsPath(
 export function translationPath(component: string): string {
   checkComponentName(component);
   return `${component}/i18n/Translation-en`;
+}
+
+/**
+ * What the fields Snapshots and Changelogs of Release say: where apt finds them.
+ * @param url of the server, without a slash at its end.
+ */
+export const snapshotsUrl = (url: string): string => `${url}/snapshots/@SNAPSHOTID@/`;
+export const changelogsUrl = (url: string): string => `${url}/changelogs/@CHANGEPATH@`;
+
+/** A path below snapshots/; `suite` is null for one of the pool, which then `rest` is. */
+export function readSnapshotPath(
+  path: readonly string[],
+): { id: string; suite: string | null; rest: string[] } | undefined {
+  const [, id, root, ...rest] = path;
+  if (id === undefined) return undefined;
+  if (root === 'pool' && rest.length > 1) return { id, suite: null, rest: [root, ...rest] };
+  const [suite, ...file] = rest;
+  if (root !== 'dists' || suite === undefined || file.length === 0) return undefined;
+  return { id, suite, rest: file };
+}
+
+/** A path below changelogs/, as apt makes it: the version is without its epoch. */
+export function readChangePath(
+  path: readonly string[],
+): { component: string; source: string; version: string } | undefined {
+  const [, component, prefix, source = '', file = '', ...more] = path;
+  if (component === undefined || more.length > 0 || prefix !== prefixOf(source)) return undefined;
+  const version = file.startsWith(`${source}_`) ? file.slice(source.length + 1) : '';
+  return version === '' ? undefined : { component, source, version };
 }

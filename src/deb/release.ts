@@ -25,6 +25,10 @@ export interface Release {
   notAutomatic?: boolean | undefined;
   /** With notAutomatic: upgrades what was installed from it; apt pins the suite at 100. */
   butAutomaticUpgrades?: boolean | undefined;
+  /** Where apt finds changelogs: a URL with `@CHANGEPATH@`. */
+  changelogs?: string | undefined;
+  /** Where apt finds the suite as it was: a URL with `@SNAPSHOTID@`. */
+  snapshots?: string | undefined;
   architectures: readonly string[];
   components: readonly string[];
   /** Uncompressed and compressed indexes alike; apt fetches nothing that is not listed plain. */
@@ -85,9 +89,28 @@ export function renderRelease(release: Release): string {
     release.notAutomatic ? 'NotAutomatic: yes\n' : '',
     release.butAutomaticUpgrades ? 'ButAutomaticUpgrades: yes\n' : '',
     'Acquire-By-Hash: yes\n',
+    optional('Changelogs', release.changelogs),
+    optional('Snapshots', release.snapshots),
     renderField('Architectures', release.architectures.join(' ')),
     renderField('Components', release.components.join(' ')),
     optional('Description', release.description),
     renderFiles(release.files),
   ].join('');
+}
+
+/** The same Release, valid until another time. */
+export function renewRelease(release: string, validUntil: Date): string {
+  const field = renderDate('Valid-Until', validUntil);
+  return release.replace(/^Valid-Until: .*\n/m, '').replace(/^Date: .*\n/m, (date) => date + field);
+}
+
+/** What a Release lists under SHA256: path -> hash. */
+export function readReleaseHashes(release: string): Map<string, string> {
+  const section = /^SHA256:\n((?: .*\n)*)/m.exec(release)?.[1] ?? '';
+  return new Map(
+    [...section.matchAll(/^ ([0-9a-f]{64}) +\d+ (\S+)$/gm)].map((match) => [
+      match[2] ?? '',
+      match[1] ?? '',
+    ]),
+  );
 }

@@ -16,7 +16,12 @@ export interface AptFile {
 export interface AptSource {
   host: string;
   url: string;
-  suites: readonly { name: string; origin: string; components: readonly string[] }[];
+  suites: readonly {
+    name: string;
+    origin: string;
+    components: readonly string[];
+    options?: { notAutomatic: boolean };
+  }[];
   /** The certificate of this host, PEM; null where it has yet to be asked for. */
   certificate: string | null;
   /** The CA of the server's certificate, PEM. */
@@ -34,12 +39,18 @@ const escapePattern = (origin: string): string => origin.replace(/[,*?[\]\\/"]/g
 
 /**
  * What going back to an older version needs on the host: apt prefers what this repository lists,
- * whatever is installed.
+ * whatever is installed. Not what a suite lists that is NotAutomatic: where an origin has one, the
+ * others are named.
  */
 function renderPins(source: AptSource): string {
-  const origins = new Set(source.suites.map((suite) => escapePattern(suite.origin)));
-  return [...origins]
-    .map((origin) => `Package: *\nPin: release o=${origin}\nPin-Priority: 1001\n`)
+  const byOrigin = Map.groupBy(source.suites, (suite) => escapePattern(suite.origin));
+  return [...byOrigin]
+    .flatMap(([origin, suites]) => {
+      const automatic = suites.filter(({ options }) => !options?.notAutomatic);
+      if (automatic.length === suites.length) return [`o=${origin}`];
+      return automatic.map(({ name }) => `o=${origin},a=${name}`);
+    })
+    .map((pin) => `Package: *\nPin: release ${pin}\nPin-Priority: 1001\n`)
     .join('\n');
 }
 

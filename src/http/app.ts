@@ -13,6 +13,7 @@ import { exportPublicKeys } from '../signing/signing-key.ts';
 import { createApiRouter } from './api.ts';
 import { answerHealth, HEALTH_TYPE } from './health.ts';
 import { readRest } from './linger.ts';
+import { createPastRouter } from './past.ts';
 import { sendRefusal } from './refusals.ts';
 import { actorOf } from './session.ts';
 import { createUploadRouter } from './upload.ts';
@@ -103,6 +104,7 @@ export function createApp(parts: Parts): Express {
     next();
   });
   app.use(['/upload', '/v1/upload'], createUploadRouter(parts));
+  app.use(createPastRouter(parts));
   mountPublicFiles(app, parts);
   mountHealth(app, parts);
   app.use(createApiRouter(parts));

@@ -1,8 +1,9 @@
 /**
- * Bytes from a connection into staging: hashed and counted in one pass, never held in memory,
- * nothing left behind when it fails. Floor 7.
+ * Bytes from a connection into staging: hashed and counted in one pass, held in memory only where
+ * they are few, nothing left behind when it fails. Floor 7.
  */
-import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { rm, unlink } from 'node:fs/promises';
 import { finished, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ChecksumTap } from '../deb/checksums.ts';
@@ -13,11 +14,46 @@ import { createStagingFile } from '../storage/staging.ts';
 
 const WRITE_BUFFER_BYTES = 1_048_576;
 
+/** A body of so many bytes is kept beside its file: it is read several times before it is placed. */
+const MAX_KEPT_BYTES = 32_768;
+
 /**
+ * @param announced how many bytes will come, where that is certain.
  * @throws RefusalError TOO_LARGE past upload.maxSize, SPACE_EXHAUSTED, INPUT_INVALID where the
  *   connection ended before the body did.
  */
-export async function receiveFile(parts: Parts, body: Readable): Promise<ReceivedFile> {
+export async function receiveFile(
+  parts: Parts,
+  body: Readable,
+  announced = Number.POSITIVE_INFINITY,
+): Promise<ReceivedFile> {
+  const limit = Math.min(MAX_KEPT_BYTES, parts.config.values['upload.maxSize']);
+  return announced <= limit ? receiveSmall(parts, body) : receiveStream(parts, body);
+}
+
+async function receiveSmall(parts: Parts, body: Readable): Promise<ReceivedFile> {
+  const chunks: Buffer[] = [];
+  let path: string | undefined;
+  try {
+    for await (const chunk of body) chunks.push(chunk as Buffer);
+    const bytes = Buffer.concat(chunks);
+    const staged = await createStagingFile(parts.repository.staging);
+    path = staged.path;
+    try {
+      await staged.handle.writeFile(bytes);
+    } finally {
+      await staged.handle.close();
+    }
+    parts.activity.bytesReceived += bytes.length;
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    return { path, size: bytes.length, sha256, bytes };
+  } catch (error) {
+    if (path !== undefined) await rm(path, { force: true });
+    throw explain(error);
+  }
+}
+
+async function receiveStream(parts: Parts, body: Readable): Promise<ReceivedFile> {
   const { path, handle } = await createStagingFile(parts.repository.staging);
   const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
   try {
@@ -60,5 +96,10 @@ function explain(error: unknown): unknown {
 
 /** Removes what was received and not taken over by the pool. */
 export async function discardFiles(files: readonly ReceivedFile[]): Promise<void> {
-  await Promise.all(files.map((file) => rm(file.path, { force: true })));
+  await Promise.all(files.map((file) => unlink(file.path).catch(ignoreAbsent)));
+}
+
+/** Most were taken over; `rm` would ask the system twice. */
+function ignoreAbsent(error: unknown): void {
+  if (systemCode(error) !== 'ENOENT') throw error;
 }

@@ -94,7 +94,12 @@ async function receivePut(
     );
   }
   continueBody(request, response);
-  const file = await receiveFile(parts, request);
+  const announced = request.headers['content-length'];
+  const file = await receiveFile(
+    parts,
+    request,
+    announced === undefined ? undefined : Number(announced),
+  );
   try {
     const { file: name = '' } = request.params as { file?: string };
     await addReceived(parts, request, response, place, { files: [file], name });

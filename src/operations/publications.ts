@@ -19,6 +19,7 @@ const publication = z.object({
   number: z.number(),
   date: z.string(),
   validUntil: z.string(),
+  publishedAt: z.string().describe('in force from then on: what snapshots go by'),
   reason: z.string(),
   actor: z.string(),
 });
@@ -29,6 +30,7 @@ function describePublication(row: PublicationSummary): z.input<typeof publicatio
     number: row.number,
     date: row.date,
     validUntil: row.valid_until,
+    publishedAt: row.created_at,
     reason: row.reason,
     actor: row.actor,
   };

@@ -9,9 +9,8 @@ import { type Control, parseControl } from '../deb/control.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
-import { openFileSource } from '../storage/file-source.ts';
 import { packPaths } from './contents.ts';
-import type { IngestRequest, ReceivedFile } from './ingest-request.ts';
+import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
 import type { Suite } from './suites.ts';
 
 export interface ProvenBinary {
@@ -74,7 +73,7 @@ export async function proveBinary(
   suite: Suite,
   named: string,
 ): Promise<ProvenBinary> {
-  const source = await openFileSource(file.path);
+  const source = await openReceivedFile(file);
   try {
     const archive = await readPackage(source);
     const control = parseControl(archive.control);

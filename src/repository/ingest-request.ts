@@ -1,4 +1,6 @@
 /** What is asked of an ingest, and what it answers. Floor 3. */
+import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
+import { openFileSource } from '../storage/file-source.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 
@@ -11,6 +13,16 @@ export interface ReceivedFile {
   path: string;
   size: number;
   sha256: string;
+  /** What stands at `path`, where it is small. */
+  bytes?: Buffer;
+}
+
+/** For the readers of deb/; `close` gives back what it holds. */
+export async function openReceivedFile({
+  path,
+  bytes,
+}: ReceivedFile): Promise<ByteSource & { close(): Promise<void> }> {
+  return bytes ? { ...bytesOf(bytes), close: async () => {} } : openFileSource(path);
 }
 
 export interface IngestRequest {

@@ -5,8 +5,7 @@
 import { type Changes, MAX_CHANGES_BYTES, parseChanges } from '../deb/changes.ts';
 import { readClearSigned } from '../deb/clear-sign.ts';
 import { MAX_DSC_BYTES, parseDsc, type SourceControl } from '../deb/dsc.ts';
-import { openFileSource } from '../storage/file-source.ts';
-import type { ReceivedFile } from './ingest-request.ts';
+import { openReceivedFile, type ReceivedFile } from './ingest-request.ts';
 
 /** `text` as it was received; `content` is the paragraph in it. */
 export interface PaperText {
@@ -41,7 +40,7 @@ export function parsePaper(text: Buffer): Paper | undefined {
  */
 export async function readPaper(file: ReceivedFile): Promise<Paper | undefined> {
   if (file.size > Math.max(MAX_CHANGES_BYTES, MAX_DSC_BYTES)) return undefined;
-  const source = await openFileSource(file.path);
+  const source = await openReceivedFile(file);
   try {
     const head = (await source.read(0, HEAD_BYTES)).toString('latin1');
     if (!/^(-----BEGIN PGP SIGNED MESSAGE|[A-Za-z][A-Za-z0-9-]*:)/.test(head)) return undefined;

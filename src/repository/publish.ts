@@ -14,6 +14,7 @@ import {
 } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
+import { changelogsUrl, snapshotsUrl } from '../deb/layout.ts';
 import { renderRelease } from '../deb/release.ts';
 import { signRelease } from '../signing/sign.ts';
 import type { SignedRelease } from '../signing/verify.ts';
@@ -34,6 +35,8 @@ import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
 import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
 
 export interface PublishParts extends Repository {
+  /** Where hosts reach the server, without a slash at the end. */
+  url: () => string;
   indexes: Indexes;
   live: LivePublications;
 }
@@ -69,6 +72,8 @@ async function sign(
     version: suite.options.version,
     notAutomatic: suite.options.notAutomatic,
     butAutomaticUpgrades: suite.options.butAutomaticUpgrades,
+    changelogs: suite.options.changelogs ? changelogsUrl(parts.url()) : undefined,
+    snapshots: suite.options.snapshots ? snapshotsUrl(parts.url()) : undefined,
     date: new Date(date),
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CHECKOUT, cleanEnvironment, succeed } from './command.ts';
 
 const EXAMPLE = join(CHECKOUT, 'examples/moodle');
@@ -25,17 +25,23 @@ export interface SmallPackage {
   version: string;
   /** Of random contents, which do not compress; default 64. */
   payloadBytes?: number;
+  /** Further files: path on the host -> content. */
+  files?: Readonly<Record<string, Uint8Array>>;
 }
 
 /** A package of Architecture all that needs nothing and runs nothing; resolves with its path. */
 export async function buildSmall(wanted: SmallPackage, output: string): Promise<string> {
-  const { name, version, payloadBytes = 64 } = wanted;
+  const { name, version, payloadBytes = 64, files = {} } = wanted;
   await mkdir(output, { recursive: true });
   const tree = await mkdtemp(join(output, 'tree-'));
   const share = join(tree, 'usr/share', name);
   await mkdir(join(tree, 'DEBIAN'), { recursive: true });
   await mkdir(share, { recursive: true });
   await writeFile(join(share, 'payload'), randomBytes(payloadBytes));
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(tree, path)), { recursive: true });
+    await writeFile(join(tree, path), content);
+  }
   const control = [
     `Package: ${name}`,
     `Version: ${version}`,

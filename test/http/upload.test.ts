@@ -469,6 +469,18 @@ describe('a connection cut in mid-body', () => {
     await waitFor('nothing', async () => ((await listStaging()).length === 0 ? true : undefined));
     expect(await listPool()).toBe(before);
   });
+
+  it('with a small body shorter than announced, ended in order, leaves nothing', async () => {
+    const before = await listPool();
+    const connection = await openConnection({ port: site.port, client: uploader, ca: site.ca });
+    connection.send(
+      'PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n!<arch>\n',
+    );
+    connection.socket.end();
+    expect(readStatusLines(await connection.ended()).join()).not.toMatch(/ 20\d /);
+    expect(await listStaging()).toEqual([]);
+    expect(await listPool()).toBe(before);
+  });
 });
 
 describe('503', () => {

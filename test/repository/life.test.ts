@@ -14,6 +14,7 @@ import { type CopyRequest, copyPackages } from '../../src/repository/copy.ts';
 import { readPublishedFile } from '../../src/repository/mirror.ts';
 import { rollBack } from '../../src/repository/rollback.ts';
 import { spellStanding } from '../../src/repository/standing.ts';
+import { removeSuite } from '../../src/repository/suite-end.ts';
 import { setSuite } from '../../src/repository/suite-settings.ts';
 import { phasePackages, removePackages } from '../../src/repository/withdraw.ts';
 import {
@@ -257,5 +258,17 @@ describe('publications', () => {
       code: 'PUBLICATION_UNKNOWN',
     });
     expect(parts.live.get('stable')?.number).toBe(4);
+  });
+
+  it('of a suite that was removed and made again are gone back to too', async () => {
+    await add('a');
+    const last = parts.live.get('stable');
+    await removeSuite(parts, 'stable', { force: true }, async () => {});
+    await publishFirst(parts);
+    expect(await readIndex()).toEqual([]);
+    const back = { to: 2, reason: 'removed by mistake', actor: 'test' };
+    expect(await rollBack(parts, 'stable', back)).toMatchObject({ publication: 4 });
+    expect(await readIndex()).toEqual(['a 1.0']);
+    expect(parts.live.get('stable')?.date).toBeGreaterThan(last?.date ?? 0);
   });
 });

@@ -89,6 +89,7 @@ export async function openRepository(
     indexes: new Indexes(catalog, storage),
     live: await loadLivePublications(catalog),
     now,
+    url: () => 'https://repo.example.org:8443',
     log: createLogger('silent'),
   };
   const publisher = new Publisher(parts);
