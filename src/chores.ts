@@ -9,18 +9,20 @@ import {
 } from './authority/server-certificate.ts';
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
+import { findFloors } from './catalog/suites.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
-import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+import { getSuite } from './repository/suites.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
 const RETRY_MS = 10_000;
 const FIRST_SWEEP_MS = 3_600_000;
+const BACKUP_WAIT_MS = 600_000;
 const CERTIFICATE_CHECK_MS = 3_600_000;
 const RESERVE_CHECK_MS = 60_000;
 /** Files that did not fit together may have been met while they were replaced. */
@@ -73,13 +75,37 @@ export async function logAuditHead({ authority, log }: OpenedParts): Promise<voi
   log.info({ event: 'audit.head', number, hash });
 }
 
+/** In the background: a publication that comes earlier reads what it needs by itself. */
+function warmIndexes({ repository, log }: OpenedParts): void {
+  const warm = async (): Promise<void> => {
+    for (const live of [...repository.live.values()]) {
+      await repository.indexes.warm(await getSuite(repository, live.suite), live);
+    }
+  };
+  warm().catch((error: unknown) => log.warn({ event: 'indexes not read', error: String(error) }));
+}
+
+/** After a restore hosts have later Dates than its publications, and would ignore them. */
+async function signRestored({ repository, log }: OpenedParts): Promise<void> {
+  for (const { suite, date } of [...repository.live.values()]) {
+    const floors = await findFloors(repository.catalog, suite);
+    if (date > (Date.parse(floors.date) || 0)) continue;
+    const reason = 'go on beyond what hosts have seen';
+    await signSuiteAgain(repository, suite, 'start', reason).catch((error: unknown) =>
+      log.error({ event: 'suite not signed', suite, error: String(error) }),
+    );
+  }
+}
+
 /** Before anybody is let in: names, certificate, lists and mirror as they should be. */
 export async function prepareServing(parts: OpenedParts): Promise<void> {
   await recordHostNames(parts);
   warnOfName(parts);
   await renewServerCertificate(parts);
   await issueFirstCrl(parts.authority);
-  for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  await signRestored(parts);
+  for (const live of parts.repository.live.values()) parts.repository.mirror.follow(live);
+  warmIndexes(parts);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
 }
@@ -133,6 +159,8 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       name: 'sweep',
       due: () => (sweepEvery === null ? Infinity : sweepDue),
       run: async () => {
+        // While a backup is made, nothing is: some minutes later, then.
+        sweepDue = now() + BACKUP_WAIT_MS;
         await sweepAsConfigured(parts, { actor: 'timer', dryRun: false, foreign: false });
         sweepDue = now() + (sweepEvery ?? 0);
       },

@@ -26,6 +26,7 @@ import type { Parts } from './operations/operation.ts';
 import { Incoming } from './repository/incoming.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
+import { Mirror } from './repository/mirror.ts';
 import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
@@ -121,14 +122,13 @@ async function openRepository(
 ): Promise<SweepParts & { close(): Promise<void> }> {
   const storage = await openDirectory(config.data);
   await clearUnfinished(config.data);
+  const staging = join(config.data, 'pool', '.staging');
+  const distsStaging = join(config.data, 'dists', '.staging');
   const parts: PublishParts = {
-    ...shared,
-    catalog,
-    storage,
-    staging: join(config.data, 'pool', '.staging'),
-    signingKeys,
-    indexes: new Indexes(catalog, storage),
+    ...{ ...shared, catalog, storage, staging, signingKeys },
+    indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
+    mirror: new Mirror({ storage, staging: distsStaging, log: shared.log }),
   };
   const publisher = new Publisher(parts);
   return {
@@ -138,6 +138,8 @@ async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.indexes.close();
+      await parts.mirror.flush();
       await storage.close();
     },
   };

@@ -50,6 +50,8 @@ export const REFUSALS = {
   SIGNATURE_REQUIRED: 'Signature required',
   SIGNER_UNKNOWN: 'No such signer',
   SIGNER_IN_USE: 'Signer in use',
+  BACKUP_UNACCEPTABLE: 'Backup not accepted',
+  DIRECTORY_UNSUITABLE: 'Directory not accepted',
   SOURCE_UNACCEPTABLE: 'Repository not accepted',
   CRL_UNACCEPTABLE: 'Revocation list not accepted',
   CRL_STALE: 'Revocation list out of date',

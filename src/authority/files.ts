@@ -46,6 +46,9 @@ export const KEY_FILES = (Object.keys(MODES) as CertsFile[]).filter(
   (file): file is KeyFile => MODES[file] === 0o600,
 );
 
+/** Every file that may stand in certs/, with its mode. */
+export const CERTS_MODES: Readonly<Record<CertsFile, number>> = MODES;
+
 /** The folder certs/ of one data directory. */
 export interface CertsFolder {
   /** How its keys are opened. */

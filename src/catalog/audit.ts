@@ -82,6 +82,33 @@ async function appendWaiting(catalog: Catalog, batch: readonly Waiting[]): Promi
   }
 }
 
+/** An entry that a change brings with it, to be written in the same transaction. */
+export interface AuditNote {
+  /** Asked for when it is written. */
+  entry: () => AuditEntry;
+  isWritten: boolean;
+}
+
+/**
+ * A transaction that ends with the entries of what it does: both are durable or neither is, and the
+ * disk works once.
+ */
+export async function transactWithNotes(
+  catalog: Catalog,
+  notes: readonly AuditNote[],
+  work: (sql: SqlExecutor) => Promise<void>,
+): Promise<void> {
+  if (notes.length === 0) return catalog.transaction(work);
+  await catalog.lock('audit', () =>
+    catalog.transaction(async (sql) => {
+      await work(sql);
+      let head = await findAuditHead(sql);
+      for (const { entry } of notes) head = await insertAfter(sql, head, entry());
+    }),
+  );
+  for (const note of notes) note.isWritten = true;
+}
+
 async function insertAfter(
   sql: SqlExecutor,
   previous: AuditHead,

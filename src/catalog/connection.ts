@@ -71,6 +71,31 @@ export function openConnection(
   return wrapDatabase(path, database);
 }
 
+/** More pages than any catalog has: copied in one step, another process's write restarts nothing. */
+const ALL_PAGES = 0x7fffffff;
+
+/**
+ * Copy the database at `path` as it is at one moment, while others read and write it; off the main
+ * thread. The copy at `target` is one file, without a journal beside it.
+ */
+export async function copyDatabase(path: string, target: string): Promise<void> {
+  const driver = loadDriver();
+  const source = guard(path, () => new driver.DatabaseSync(path, { readOnly: true }));
+  try {
+    await driver.backup(source, target, { rate: ALL_PAGES });
+  } catch (error) {
+    throw translateError(target, error);
+  } finally {
+    source.close();
+  }
+  const copy = guard(target, () => new driver.DatabaseSync(target));
+  try {
+    guard(target, () => copy.exec('pragma journal_mode = delete'));
+  } finally {
+    copy.close();
+  }
+}
+
 function wrapDatabase(path: string, database: DatabaseSync): Connection {
   const statements = new Map<string, Prepared>();
 

@@ -45,3 +45,9 @@ export async function insertCrl(sql: SqlExecutor, row: CrlRow): Promise<void> {
     row.authority,
   );
 }
+
+/** Lets the next list lie that much beyond the last: lists after it were issued and are unknown. */
+export async function raiseCrlNumber(sql: SqlExecutor, by: number): Promise<void> {
+  const last = await findLastCrlNumber(sql);
+  await sql.run('UPDATE crl SET number = $2 WHERE number = $1', last, last + by);
+}

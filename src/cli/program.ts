@@ -1,8 +1,8 @@
 /** The command line: every noun on one screen, and how it ends. Floor 9. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { systemCode } from '../errors.ts';
 import { addAuditCommands } from './audit.ts';
+import { addBackupCommands } from './backup.ts';
 import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
 import { addCompletionCommand } from './completion.ts';
@@ -20,11 +20,7 @@ import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
 import { addUploadCommand } from './upload.ts';
-
-function readVersion(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
-}
+import { readVersion } from './version.ts';
 
 /** Every command obeys the same manners; commander copies none of this to commands made later. */
 function applyManners(command: Command): void {
@@ -49,6 +45,7 @@ export function createProgram(): Command {
   addUploadCommand(program);
   addPackageCommands(program);
   addSweepCommand(program);
+  addBackupCommands(program);
   addImportCommand(program);
   addKeyCommands(program);
   addSignerCommands(program);

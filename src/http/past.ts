@@ -10,6 +10,7 @@ import type { Actor, Parts } from '../operations/operation.ts';
 import { Changelogs } from '../repository/changelogs.ts';
 import { readSnapshotTime, type Snapshot, Snapshots } from '../repository/snapshots.ts';
 import { readSuiteRow } from '../repository/suites.ts';
+import { openFilesByHash } from './by-hash.ts';
 import { decodePath, serveFile } from './files.ts';
 import { actorOf } from './session.ts';
 
@@ -33,13 +34,13 @@ function findTarget(snapshot: Snapshot, path: readonly string[]): Target | undef
     const [part, type] = SIGNED[name as keyof typeof SIGNED];
     return { bytes: Buffer.from(snapshot[part]), type };
   }
-  const folder = `/dists/${snapshot.suite}/`;
+  const spell = (file: readonly string[]): string =>
+    `/${['dists', snapshot.suite, ...file].map(encodeURIComponent).join('/')}`;
   // Kept ones are found by any publication; a name means what this one's Release says.
-  if (path.includes('by-hash')) return { url: folder + name };
+  if (path.includes('by-hash')) return { url: spell(path) };
   const sha256 = snapshot.hashes.get(name);
   if (sha256 === undefined) return undefined;
-  const parent = path.slice(0, -1).map((segment) => `${segment}/`);
-  return { url: `${folder}${parent.join('')}by-hash/SHA256/${sha256}` };
+  return { url: spell([...path.slice(0, -1), 'by-hash', 'SHA256', sha256]) };
 }
 
 async function findSnapshot(
@@ -53,8 +54,8 @@ async function findSnapshot(
   if (!asked || time === undefined) throw refuse(path);
   // A package is the same at any time.
   if (asked.suite === null) return { url: `/${asked.rest.map(encodeURIComponent).join('/')}` };
-  await parts.readers.checkSuite(actor, asked.suite);
   if (!parts.repository.live.has(asked.suite)) throw refuse(path);
+  await parts.readers.checkSuite(actor, asked.suite);
   const snapshot = await snapshots.find(asked.suite, time);
   const target = snapshot && findTarget(snapshot, asked.rest);
   if (!target) throw refuse(path);
@@ -100,6 +101,9 @@ export function createPastRouter(parts: Parts): Router {
   const router = express.Router();
   const snapshots = new Snapshots(parts.repository);
   const changelogs = new Changelogs(parts.repository);
+  const { repository, readers, activity, log } = parts;
+  const byHash = openFilesByHash(repository.catalog);
+  const fileParts = { repository, readers, byHash, activity, log };
   router.use(
     '/snapshots',
     serve(async (request, response, path) => {
@@ -107,7 +111,7 @@ export function createPastRouter(parts: Parts): Router {
       const target = await findSnapshot(parts, snapshots, actor, path);
       if ('bytes' in target) return send(request, response, target.bytes, target.type);
       request.url = target.url;
-      serveFile(parts, request, response, actor);
+      serveFile(fileParts, request, response, actor);
     }),
   );
   router.use(

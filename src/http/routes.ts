@@ -72,6 +72,7 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'server.renew': post('/v1/server/renew'),
   'sweep.show': get('/v1/sweep'),
   'sweep.run': post('/v1/sweep'),
+  'backup.snapshot': post('/v1/backup'),
   'audit.list': get('/v1/audit'),
   'audit.verify': get('/v1/audit/verify'),
 };

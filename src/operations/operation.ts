@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { Authority } from '../authority/authority.ts';
 import type { Role } from '../authority/profiles.ts';
+import type { AuditNote } from '../catalog/audit.ts';
 import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
@@ -76,7 +77,16 @@ export interface Operation<
   output: Output;
   /** What it is about, for the audit log. */
   subject?: (input: z.output<Input>) => string;
-  run: (parts: Parts, input: z.output<Input>, actor: Actor) => Promise<z.input<Output>>;
+  /**
+   * @param note the audit row that says it is done; what publishes hands it on, so that it is written
+   *   with the publication, and whatever does not is written after.
+   */
+  run: (
+    parts: Parts,
+    input: z.output<Input>,
+    actor: Actor,
+    note: AuditNote,
+  ) => Promise<z.input<Output>>;
 }
 
 /** Gives the reserve back where an error says that there is no room; whether to try once more. */

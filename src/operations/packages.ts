@@ -105,11 +105,14 @@ export const addPackages = defineOperation({
     waiting: z.array(waiting),
   }),
   subject: (input) => `${input.suite} ${input.files.map((file) => file.sha256).join(' ')}`,
-  async run(parts, input, actor) {
+  async run(parts, input, actor, note) {
     checkUploadSuite(actor, input.suite);
     const { name, files, suite, component, anyDistribution } = input;
     const { packages, confirm } = actor;
-    const asked = { suite, component, anyDistribution, actor: actor.name, packages, confirm };
+    const asked = {
+      ...{ suite, component, anyDistribution, actor: actor.name, packages, confirm },
+      notes: [note],
+    };
     const [file] = files;
     const { results, waiting } =
       name !== undefined && file !== undefined && files.length === 1

@@ -3,7 +3,7 @@
  */
 import { type ZodError, z } from 'zod';
 import type { Role } from '../authority/profiles.ts';
-import { appendAudit } from '../catalog/audit.ts';
+import { type AuditNote, appendAudit } from '../catalog/audit.ts';
 import { RefusalError } from '../errors.ts';
 import { type Actor, type Operation, type Parts, spendReserve } from './operation.ts';
 import { type InputOf, OPERATIONS, type OperationName, type OutputOf } from './table.ts';
@@ -32,17 +32,27 @@ function parseInput(operation: Operation, input: unknown): unknown {
   throw new RefusalError('INPUT_INVALID', describeFault(parsed.error));
 }
 
-async function writeAudit(
-  parts: Parts,
-  actor: Actor,
-  entry: { operation: string; subject: string; outcome: string; detail: string },
-): Promise<void> {
+type Deed = { operation: string; subject: string; outcome: string; detail: string };
+
+function createNote(parts: Parts, actor: Actor, deed: Deed): AuditNote {
   const { name, role, serial, address } = actor;
-  const at = new Date(parts.now()).toISOString();
-  await appendAudit(parts.authority.catalog, [
-    { at, actor: name, role, serial, address, ...entry },
-  ]);
+  return {
+    isWritten: false,
+    entry: () => {
+      const at = new Date(parts.now()).toISOString();
+      return { at, actor: name, role, serial, address, ...deed };
+    },
+  };
 }
+
+async function writeNote(parts: Parts, note: AuditNote): Promise<void> {
+  if (note.isWritten) return;
+  await appendAudit(parts.authority.catalog, [note.entry()]);
+  note.isWritten = true;
+}
+
+const writeAudit = (parts: Parts, actor: Actor, deed: Deed): Promise<void> =>
+  writeNote(parts, createNote(parts, actor, deed));
 
 /** @throws RefusalError ROLE_FORBIDDEN naming what was asked for and the roles that may. */
 export function checkRole(actor: Actor, roles: readonly Role[], what: string): void {
@@ -104,13 +114,14 @@ export async function perform<Name extends OperationName>(
     checkRole(actor, operation.roles, name);
     const parsed = parseInput(operation, input);
     subject = operation.subject?.(parsed) ?? '';
-    const run = (): Promise<unknown> => operation.run(parts, parsed, actor);
+    const done = { operation: name, subject, outcome: 'done', detail: '' };
+    const note = createNote(parts, actor, done);
+    const run = (): Promise<unknown> => operation.run(parts, parsed, actor, note);
     const output = operation.output.parse(await withReserve(parts, operation, run));
     if (operation.changes) {
       // Answered when it is in force in every process that judges requests.
       await Promise.all([parts.authority.trust.settled(), parts.readers.settled()]);
-      const entry = { operation: name, subject, outcome: 'done', detail: '' };
-      await withReserve(parts, operation, () => writeAudit(parts, actor, entry));
+      await withReserve(parts, operation, () => writeNote(parts, note));
     }
     return output as OutputOf<Name>;
   } catch (error) {

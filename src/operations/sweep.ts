@@ -1,5 +1,6 @@
 /** Freeing what nothing needs any more, and saying beforehand what that would be. Floor 5. */
 import { z } from 'zod';
+import { lockDirectory } from '../catalog/lock-file.ts';
 import type { KeepingRules } from '../repository/horizon.ts';
 import { NO_NEEDS } from '../repository/horizon.ts';
 import { type SweepReport, sweepRepository } from '../repository/sweep.ts';
@@ -51,18 +52,25 @@ export function readKeepingRules({ config }: Pick<Parts, 'config'>): KeepingRule
   };
 }
 
-/** Sweeps as it is configured, for an actor. */
+/**
+ * Sweeps as it is configured, for an actor.
+ * @throws RefusalError DIRECTORY_IN_USE while a backup is made, SPACE_EXHAUSTED
+ */
 export async function sweepAsConfigured(
   parts: Parts,
   { actor, dryRun, foreign }: { actor: string; dryRun: boolean; foreign: boolean },
 ): Promise<SweepReport> {
   const rules = readKeepingRules(parts);
   const request = { rules, needs: NO_NEEDS, dryRun, foreign, actor };
+  if (dryRun) return sweepRepository(parts.repository, request);
+  // A backup under way still reads what its snapshot of the catalog refers to.
+  const lock = await lockDirectory(parts.config.data, 0, 'aptkeep.keep.lock');
   try {
     return await sweepRepository(parts.repository, request);
   } finally {
     // Listings are gone, also where it failed further on.
-    if (!dryRun) parts.readers.invalidate();
+    parts.readers.invalidate();
+    await lock.release();
   }
 }
 

@@ -4,6 +4,7 @@
 import type { z } from 'zod';
 import { listAudit, verifyAudit } from './audit.ts';
 import { finishAuthority, listAuthorities, rotateAuthority } from './authorities.ts';
+import { takeSnapshot } from './backups.ts';
 import {
   issueCertificate,
   listCertificates,
@@ -89,6 +90,7 @@ export const OPERATIONS = {
   'server.renew': renewServer,
   'sweep.show': showSweep,
   'sweep.run': runSweep,
+  'backup.snapshot': takeSnapshot,
   'audit.list': listAudit,
   'audit.verify': verifyAudit,
 } as const;

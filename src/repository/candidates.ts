@@ -2,7 +2,9 @@
  * What the catalog says of proven packages: new, there already, or there with other bytes. Asked
  * while their names are locked. Floor 3.
  */
+
 import { createHash, randomUUID } from 'node:crypto';
+import type { AuditNote } from '../catalog/audit.ts';
 import type { PackedPaths } from '../catalog/contents.ts';
 import { findPoolFile, type PackageFileRow } from '../catalog/package-files.ts';
 import { findPackage, isListed, listSuitesOfFile, type PackageRow } from '../catalog/packages.ts';
@@ -15,6 +17,7 @@ import type { ProvenBinary } from './binary.ts';
 import { type Delivery, type ProvenSource, refuseMissing } from './delivery.ts';
 import type { IngestParts, ReceivedFile } from './ingest-request.ts';
 import { spellPackage } from './pool-lock.ts';
+import type { ExtraHash } from './suite-options.ts';
 
 /** A package that was read and proven, with the row it has or will have. */
 export interface Candidate {
@@ -34,6 +37,9 @@ export interface Candidate {
 export interface Intake {
   suite: string;
   actor: string;
+  /** Those that the suite asks for besides SHA256. */
+  hashes: readonly ExtraHash[];
+  notes: readonly AuditNote[];
 }
 
 /** Kinds that stand in one index: there a name, version and architecture are one package. */

@@ -1,4 +1,5 @@
 /** What is asked of an ingest, and what it answers. Floor 3. */
+import type { AuditNote } from '../catalog/audit.ts';
 import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
 import { openFileSource } from '../storage/file-source.ts';
 import type { Publisher } from './publisher.ts';
@@ -39,6 +40,8 @@ export interface IngestRequest {
   anyDistribution?: boolean;
   /** Made by the server itself: nobody is asked for a signature. */
   isOwn?: boolean;
+  /** For the audit log, written with the publication where there is one. */
+  notes?: readonly AuditNote[];
   /** Asked once more before anything is placed: a certificate may be revoked in mid-upload. */
   confirm: () => void;
 }

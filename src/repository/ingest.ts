@@ -16,6 +16,7 @@ import {
 } from './candidates.ts';
 import { chooseComponent } from './component.ts';
 import { assembleDelivery, type Delivery } from './delivery.ts';
+import { hashAdditions } from './extra-hashes.ts';
 import type { IngestParts, IngestRequest, IngestResult, ReceivedFile } from './ingest-request.ts';
 import { lockPackages } from './pool-lock.ts';
 import { getSuite } from './suites.ts';
@@ -70,15 +71,17 @@ async function placeAll(
       written.push(key);
       await parts.storage.write(key, staged);
     }
-    const publication = await parts.publisher.submit(intake.suite, {
+    // Here, because a publication that reads a large file would hold up others.
+    const change = await hashAdditions(parts, intake.hashes, {
       additions: candidates.map(({ component, row, isNew, files, contents }) => ({
         ...{ component, row, isNew, files, ...(contents && { contents }) },
       })),
       removals: [],
       reason: describeChange(candidates, signers),
       actor: intake.actor,
+      notes: intake.notes,
     });
-    return publication.number;
+    return (await parts.publisher.submit(intake.suite, change)).number;
   } catch (error) {
     for (const key of written) await removeUnrecorded(parts, key);
     throw error;
@@ -117,7 +120,9 @@ export async function ingestDelivery(
 ): Promise<{ results: IngestResult[]; used: ReceivedFile[] }> {
   const suite = await getSuite(parts, request.suite);
   chooseComponent(suite, request.component);
-  const intake = { suite: suite.name, actor: request.actor };
+  const { hashes } = suite.options;
+  const { actor, notes = [] } = request;
+  const intake = { suite: suite.name, actor, notes, hashes };
   const delivery = await assembleDelivery(parts, request, suite);
   const { sources, binaries } = mergeTwins(delivery);
   return lockPackages(parts.catalog, listNames({ ...delivery, sources, binaries }), async () => {

@@ -2,12 +2,11 @@
  * Many files of this machine taken into the directory at once: shared by a hard link where nobody
  * else can change them, copied otherwise, and made durable together. A sync of each would take the
  * disk half a millisecond; one of the filesystem takes what all of them do.
- * Source of truth: link(2), syncfs(2), sync(1). Floor 2.
+ * Source of truth: link(2). Floor 2.
  */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { RefusalError } from '../errors.ts';
+import { syncFilesystem } from './filesystem.ts';
 import type { Place } from './placement.ts';
 import type { AdoptedFile } from './storage.ts';
 
@@ -19,8 +18,6 @@ export type AdoptionOutcome = { fault: undefined } | { fault: string; code: stri
 
 const THREAD = new URL('./adoption-thread.ts', import.meta.url);
 const FULL_CODES = ['ENOSPC', 'EDQUOT', 'EFBIG'];
-
-const runFile = promisify(execFile);
 
 function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
   return new Promise((resolve, reject) => {
@@ -49,5 +46,5 @@ export async function adoptFiles(
     if (code !== 'CHANGED') throw new Error(`${key} could not be stored: ${fault}`);
     throw new RefusalError('SOURCE_UNACCEPTABLE', `${key}: ${fault}`);
   }
-  for (const root of roots) await runFile('sync', ['-f', root]);
+  for (const root of roots) await syncFilesystem(root);
 }

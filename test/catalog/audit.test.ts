@@ -7,7 +7,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { appendAudit, findAuditHead, listAudit, pageAudit } from '../../src/catalog/audit.ts';
+import {
+  appendAudit,
+  findAuditHead,
+  listAudit,
+  pageAudit,
+  transactWithNotes,
+} from '../../src/catalog/audit.ts';
 import type { AuditRow } from '../../src/catalog/audit-chain.ts';
 import { verifyAudit } from '../../src/catalog/audit-verify.ts';
 import { applyMigrations, migrate } from '../../src/catalog/migrate.ts';
@@ -119,6 +125,23 @@ describe('appending', () => {
     expect(await readAll()).toEqual([]);
     await appendAudit(catalog, [createEntry()]);
     expect(await verifyAudit(catalog)).toMatchObject({ entries: 1, fault: null });
+  });
+
+  it('with a change is durable with it, or not at all', async () => {
+    const note = { entry: createEntry, isWritten: false };
+    const failing = transactWithNotes(catalog, [note], async () => {
+      throw new Error('no change');
+    });
+    await expect(failing).rejects.toThrow('no change');
+    expect(note.isWritten).toBe(false);
+    expect(await verifyAudit(catalog)).toMatchObject({ entries: 0, fault: null });
+    const changes = Array.from({ length: 9 }, () => [
+      transactWithNotes(catalog, [{ entry: createEntry, isWritten: false }], async () => {}),
+      appendAudit(catalog, [createEntry()]),
+    ]);
+    await Promise.all([...changes.flat(), transactWithNotes(catalog, [note], async () => {})]);
+    expect(note.isWritten).toBe(true);
+    expect(await verifyAudit(catalog)).toMatchObject({ entries: 19, fault: null });
   });
 
   it('what cannot be written keeps out nobody who waits beside it', async () => {

@@ -162,6 +162,50 @@ describe('a suite that is not automatic', () => {
   });
 });
 
+describe('a suite that changes', () => {
+  it('has components and architectures more at the next update', async () => {
+    const more = ['--components', 'main,extra', '--architectures', 'amd64,arm64,riscv64'];
+    await here('suite', 'set', 'stable', ...more, '--description', 'What runs');
+    await aptGet('update');
+    const sources = '/etc/apt/sources.list.d/aptkeep.sources';
+    const own = await host.root.read(sources);
+    await host.root.install(
+      sources,
+      own.replace(/(Suites: stable\nComponents: main)$/m, '$1 extra'),
+    );
+    const file = await buildSmall({ name: 'hello-extra', version: '1.0' }, scratch);
+    await here('upload', file, '--suite', 'stable', '--component', 'extra');
+    await aptGet('update');
+    await aptGet('install', 'hello-extra');
+    const refused = await runAptkeep([
+      'suite',
+      'set',
+      'stable',
+      '--components',
+      'main',
+      '--data',
+      data,
+    ]);
+    expect([refused.status, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining('aptkeep: suite in use: suite stable lists packages'),
+    ]);
+  });
+
+  it('is refused by apt under another identity until somebody agrees, as the command says', async () => {
+    const label = ['suite', 'set', 'stable', '--label', 'Other'];
+    const refused = await runAptkeep([...label, '--data', data]);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain('--allow-releaseinfo-change');
+    await here(...label, '--force-identity');
+    const outcome = await host.root.aptGet('update');
+    expect(outcome.status).toBe(100);
+    expect(outcome.stderr).toContain("changed its 'Label' value");
+    await aptGet('update', '--allow-releaseinfo-change');
+    await aptGet('update');
+  });
+});
+
 describe('a changelog', () => {
   it('comes from the repository, to those who may read the package', async () => {
     await here('suite', 'set', 'stable', '--changelogs');
