@@ -55,6 +55,7 @@ function listForms(_suite: Suite): readonly Form[] {
 export class Indexes {
   readonly #catalog: Catalog;
   readonly #store: SegmentStore;
+  readonly #distrusted = new Set<string>();
   readonly #log: Logger;
   readonly #limits: Limits;
   /** Suite and path -> the index as the last publication has it. */
@@ -86,10 +87,11 @@ export class Indexes {
     const made: PublishedFile[] = [];
     const segments: { path: string; segment: Segment }[] = [];
     this.#next.set(suite.name, new Map());
+    const trusted = this.#distrusted.has(suite.name) ? undefined : previous;
     const files = await finishAll(
       chooseIndexes(suite, previous, change).map(async (definition) => {
         const wanted = { definition, forms: listForms(suite), extra: suite.options.hashes };
-        const kept = findFiles(wanted, previous);
+        const kept = findFiles(wanted, trusted);
         const added = listAdded(definition, change, contents, next.number);
         const removals = change.removals.filter((removal) => belongsTo(definition, removal));
         if (kept && added.length === 0 && removals.length === 0) return kept;
@@ -98,7 +100,7 @@ export class Indexes {
           added: renderUnits(definition, added),
           reread: (after, upTo) => this.#reread(suite, definition, after, upTo),
         };
-        const index = await this.#advance(suite, wanted, previous, edit);
+        const index = await this.#advance(suite, wanted, trusted, edit);
         this.#next.get(suite.name)?.set(definition.path, index);
         const fresh = describeFiles(wanted, index, next.date);
         made.push(...fresh);
@@ -119,6 +121,7 @@ export class Indexes {
     for (const [path, index] of this.#next.get(suite) ?? []) {
       this.#residents.set(`${suite} ${path}`, index);
     }
+    this.#distrusted.delete(suite);
     this.forget(suite);
   }
 
@@ -126,6 +129,12 @@ export class Indexes {
   forget(suite: string): void {
     this.#next.delete(suite);
     this.#store.forget(suite);
+  }
+
+  /** What is stored of a suite is not trusted: its next publication is made from the catalog. */
+  distrust(suite: string): void {
+    this.leave(suite);
+    this.#distrusted.add(suite);
   }
 
   /** Drops all of a suite that is no more. */
