@@ -15,8 +15,8 @@ import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
-import { repairMirror } from './repository/mirror.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
+import { getSuite } from './repository/suites.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
@@ -75,6 +75,16 @@ export async function logAuditHead({ authority, log }: OpenedParts): Promise<voi
   log.info({ event: 'audit.head', number, hash });
 }
 
+/** In the background: a publication that comes earlier reads what it needs by itself. */
+function warmIndexes({ repository, log }: OpenedParts): void {
+  const warm = async (): Promise<void> => {
+    for (const live of [...repository.live.values()]) {
+      await repository.indexes.warm(await getSuite(repository, live.suite), live);
+    }
+  };
+  warm().catch((error: unknown) => log.warn({ event: 'indexes not read', error: String(error) }));
+}
+
 /** After a restore hosts have later Dates than its publications, and would ignore them. */
 async function signRestored({ repository, log }: OpenedParts): Promise<void> {
   for (const { suite, date } of [...repository.live.values()]) {
@@ -94,7 +104,8 @@ export async function prepareServing(parts: OpenedParts): Promise<void> {
   await renewServerCertificate(parts);
   await issueFirstCrl(parts.authority);
   await signRestored(parts);
-  for (const live of parts.repository.live.values()) await repairMirror(parts.repository, live);
+  for (const live of parts.repository.live.values()) parts.repository.mirror.follow(live);
+  warmIndexes(parts);
   await logAuditHead(parts);
   await upgradeHostPackages(parts);
 }

@@ -1,5 +1,5 @@
 /** Questions about what packages contain, and since when Contents says so. Floor 2. */
-import type { ListingPlace, PackageRow } from './packages.ts';
+import type { PackageRow } from './packages.ts';
 import type { SqlExecutor } from './sql.ts';
 
 /** `paths`: the files of data.tar, one a line, gzip; `size`: their bytes uncompressed. */
@@ -86,42 +86,35 @@ export function listLateContents(
      FROM listing l JOIN package_contents c ON c.package_id = l.package_id
        JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.contents_in IS NULL AND l.removed_in IS NULL
-     ORDER BY l.added_in, p.id LIMIT $2`,
+     ORDER BY l.added_in, l.package_id LIMIT $2`,
     suite,
     limit,
   );
 }
 
-/** Packages of a suite whose paths nobody has read, oldest first. */
+/** A listing in the order in which they came. */
+export interface ListingCursor {
+  added_in: number;
+  id: string;
+}
+
+/** Packages of a suite whose paths nobody has read, oldest first, from behind `after` on. */
 export function listUnreadPackages(
   sql: SqlExecutor,
   suite: string,
+  after: ListingCursor,
   limit: number,
-): Promise<{ id: string; filename: string }[]> {
+): Promise<(ListingCursor & { filename: string })[]> {
   return sql.all(
-    `SELECT DISTINCT p.id, p.filename, l.added_in
+    `SELECT l.added_in, p.id, p.filename
      FROM listing l JOIN package p ON p.id = l.package_id
      WHERE l.suite = $1 AND l.contents_in IS NULL AND l.removed_in IS NULL AND p.kind <> 'dsc'
+       AND (l.added_in, l.package_id) > ($2, $3)
        AND NOT EXISTS (SELECT 1 FROM package_contents c WHERE c.package_id = p.id)
-     ORDER BY l.added_in, p.id LIMIT $2`,
+     ORDER BY l.added_in, l.package_id LIMIT $4`,
     suite,
+    after.added_in,
+    after.id,
     limit,
-  );
-}
-
-/** The packages of one Contents index, in the order in which their lines came in. */
-export function listContentsOf(sql: SqlExecutor, place: ListingPlace): Promise<PackageRow[]> {
-  const { suite, component, kinds, architecture } = place;
-  const given = architecture === null ? [] : [architecture];
-  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
-  return sql.all(
-    `SELECT p.* FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND l.contents_in IS NOT NULL AND p.kind IN (${slots(kinds, 3)}) ${matching}
-     ORDER BY l.contents_in, l.contents_ordinal`,
-    suite,
-    component,
-    ...kinds,
-    ...given,
   );
 }

@@ -9,6 +9,7 @@ import { GROUP_STATEMENTS } from './migrations/0003-groups.ts';
 import { ENROLMENT_STATEMENTS } from './migrations/0004-enrolment.ts';
 import { GENERATION_STATEMENTS } from './migrations/0005-generations.ts';
 import { FORMAT_STATEMENTS } from './migrations/0006-formats.ts';
+import { SEGMENT_STEPS } from './migrations/0007-segments.ts';
 import { LIFE_STATEMENTS } from './migrations/0008-life.ts';
 import { SIGNER_STATEMENTS } from './migrations/0009-signers.ts';
 import { CONTENTS_STATEMENTS } from './migrations/0010-contents.ts';
@@ -27,6 +28,7 @@ const MIGRATIONS: readonly (readonly MigrationStep[])[] = [
   ENROLMENT_STATEMENTS,
   GENERATION_STATEMENTS,
   FORMAT_STATEMENTS,
+  SEGMENT_STEPS,
   LIFE_STATEMENTS,
   SIGNER_STATEMENTS,
   CONTENTS_STATEMENTS,

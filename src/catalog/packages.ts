@@ -23,12 +23,16 @@ export interface PackageRow {
   hashes: string;
 }
 
-/** A package in a suite: from publication `added_in` on, up to before `removed_in`. */
+/**
+ * A package in a suite: from publication `added_in` on, up to before `removed_in`. `ordinal` is its
+ * place among all that this publication added.
+ */
 export interface ListingRow {
   suite: string;
   component: string;
   package_id: string;
   added_in: number;
+  ordinal: number;
   /** Phased-Update-Percentage there; null for everybody at once. */
   phased: number | null;
 }
@@ -129,12 +133,13 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, phased)
-     VALUES ($1, $2, $3, $4, $5)`,
+    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased)
+     VALUES ($1, $2, $3, $4, $5, $6)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
+    row.ordinal,
     row.phased,
   );
 }
@@ -172,35 +177,6 @@ export async function isListed(
   );
 }
 
-/** Where packages stand; `architecture` also brings `all`, and null every one. */
-export interface ListingPlace {
-  suite: string;
-  component: string;
-  kinds: readonly string[];
-  architecture: string | null;
-}
-
-/** A package with what its listing says of it. */
-export type ListedRow = PackageRow & Pick<ListingRow, 'phased'>;
-
-/** The packages of one index in the order they came in. */
-export function listPackagesOf(sql: SqlExecutor, place: ListingPlace): Promise<ListedRow[]> {
-  const { suite, component, kinds, architecture } = place;
-  const names = kinds.map((_, i) => `$${i + 3}`).join(', ');
-  const given = architecture === null ? [] : [architecture];
-  const matching = given.map(() => `AND p.architecture IN ($${kinds.length + 3}, 'all')`).join('');
-  return sql.all(
-    `SELECT p.*, l.phased FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.component = $2 AND l.removed_in IS NULL
-       AND p.kind IN (${names}) ${matching}
-     ORDER BY l.added_in, p.id`,
-    suite,
-    component,
-    ...kinds,
-    ...given,
-  );
-}
-
 const LISTED = `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component,
     p.filename, p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.suite, l.component AS listed_in,
     l.phased
@@ -228,6 +204,21 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
     filename,
   );
   return rows.map((row) => row.suite);
+}
+
+/** The files beside the .dsc of what a suite listed in one of its publications. */
+export function listPackageFilesOf(
+  sql: SqlExecutor,
+  suite: string,
+  publication: number,
+): Promise<{ filename: string; size: number; sha256: string }[]> {
+  return sql.all(
+    `SELECT DISTINCT f.filename, f.size, f.sha256
+     FROM listing l JOIN package_file f ON f.package_id = l.package_id
+     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)`,
+    suite,
+    publication,
+  );
 }
 
 export async function countPackages(sql: SqlExecutor, suite: string): Promise<number> {

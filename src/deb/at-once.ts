@@ -1,9 +1,10 @@
 /**
- * Small gzip members without a stream: a tenth of the time, for what is nearly all of the packages
- * of a bulk. Whatever is not plainly whole and small is left to the stream, which finds the words
+ * Small gzip members without a stream or a thread's turn: a tenth of the time, for what is nearly all
+ * of the packages of a bulk, and for what one more package adds to an index. Whatever is not plainly whole and small is left to the stream, which finds the words
  * for it. Source of truth: RFC 1952. Floor 1.
  */
-import { gunzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gunzip, gunzipSync, gzip, gzipSync } from 'node:zlib';
 import type { Compression } from './decompress.ts';
 
 /** Past it a stream costs little more, and nothing is held up. */
@@ -23,4 +24,24 @@ export function decompressAtOnce(packed: Uint8Array, compression: Compression): 
   } catch {
     return undefined;
   }
+}
+
+/** Compressing as much takes a tenth of a millisecond. */
+const MAX_RAW_BYTES = 8 * 1024;
+/** Of the window and of the tables: enough for so few bytes, and an eighth of the memory of others. */
+const SMALL_WINDOW = { windowBits: 13, memLevel: 6, chunkSize: MAX_RAW_BYTES };
+
+const compressLater = promisify(gzip);
+const uncompressLater = promisify(gunzip);
+
+/** One gzip member; at once where it is small, off the main thread otherwise. */
+export async function compressGzip(raw: Uint8Array, level = 6): Promise<Buffer> {
+  if (raw.length > MAX_RAW_BYTES) return compressLater(raw, { level });
+  return gzipSync(raw, { level, ...SMALL_WINDOW });
+}
+
+/** What gzip members of our own unpack to; at once where they are small. @throws an error of zlib */
+export async function uncompressGzip(members: Uint8Array): Promise<Buffer> {
+  if (members.length > MAX_RAW_BYTES) return uncompressLater(members);
+  return decompressAtOnce(members, 'gz') ?? uncompressLater(members);
 }

@@ -10,6 +10,7 @@
  *     dists/<suite>/<component>/Contents-<architecture>, Contents-udeb-<architecture>, and .gz
  *     dists/<suite>/<component>/i18n/Translation-en, Translation-en.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
+ *     dists/<suite>/.segments/<hex>    what indexes are made of; no URL reaches a name with a dot
  *     snapshots/<time>/dists/…, snapshots/<time>/pool/…    not stored: what was there at that time
  *     changelogs/<component>/<p>/<source>/<source>_<version>    not stored: read from the package
  *
@@ -139,6 +140,9 @@ export function distsPrefix(suite?: string): string {
 /** What the keys of every package begin with. */
 export const POOL_PREFIX = 'pool/';
 
+/** By the names of the hashes in such a path, which are those of Release. */
+const HASH_DIGITS = { SHA256: 64, SHA512: 128, MD5Sum: 32 } as const;
+
 /**
  * Where an index is fetched by its hash; `hex` in lower case.
  * @throws RefusalError INPUT_INVALID
@@ -146,12 +150,23 @@ export const POOL_PREFIX = 'pool/';
 export function byHashKey(
   suite: string,
   indexPath: string,
-  algorithm: 'SHA256',
+  algorithm: keyof typeof HASH_DIGITS,
   hex: string,
 ): string {
-  if (!/^[0-9a-f]{64}$/.test(hex)) throw invalid(`${quoteText(hex)} is not a ${algorithm} hash`);
+  if (!/^[0-9a-f]+$/.test(hex) || hex.length !== HASH_DIGITS[algorithm])
+    throw invalid(`${quoteText(hex)} is not a ${algorithm} hash`);
   const directory = indexPath.slice(0, indexPath.lastIndexOf('/') + 1);
   return distsKey(suite, `${directory}by-hash/${algorithm}/${hex}`);
+}
+
+/**
+ * Where a piece of the suite's indexes lies, named by the SHA256 of its bytes in lower case.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function segmentKey(suite: string, hex: string): string {
+  checkSuiteName(suite);
+  if (!/^[0-9a-f]{64}$/.test(hex)) throw invalid(`${quoteText(hex)} is not a SHA256 hash`);
+  return `dists/${suite}/.segments/${hex}`;
 }
 
 /**

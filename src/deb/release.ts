@@ -5,12 +5,17 @@
 import { RefusalError } from '../errors.ts';
 import { quoteText } from './printable.ts';
 
-/** `path` is relative to the suite; `sha256` in lower-case hexadecimal; `size` in bytes. */
+/** `path` is relative to the suite; hashes in lower-case hexadecimal; `size` in bytes. */
 export interface ReleaseFile {
   path: string;
   size: number;
   sha256: string;
+  /** Those besides SHA256, by their names in a stanza. */
+  hashes?: Partial<Record<ReleaseHash, string>> | undefined;
 }
+
+/** What may stand beside SHA256. */
+export type ReleaseHash = 'MD5sum' | 'SHA512';
 
 export interface Release {
   origin: string;
@@ -31,6 +36,8 @@ export interface Release {
   snapshots?: string | undefined;
   architectures: readonly string[];
   components: readonly string[];
+  /** Every file is listed with these as well; apt asks for by-hash files by the strongest. */
+  hashes?: readonly ReleaseHash[] | undefined;
   /** Uncompressed and compressed indexes alike; apt fetches nothing that is not listed plain. */
   files: readonly ReleaseFile[];
 }
@@ -54,21 +61,36 @@ function renderDate(name: string, date: Date): string {
   return renderField(name, date.toUTCString().replace(/GMT$/, 'UTC'));
 }
 
-function renderFile(file: ReleaseFile): string {
+/** In the order of Debian's own; the name of a section and the length of its hashes. */
+const SECTIONS = {
+  MD5sum: ['MD5Sum', 32],
+  SHA256: ['SHA256', 64],
+  SHA512: ['SHA512', 128],
+} as const;
+
+type HashName = keyof typeof SECTIONS;
+
+function renderFile(file: ReleaseFile, name: HashName): string {
   if (!/^[\x21-\x7e]+$/.test(file.path)) {
     throw invalid(`${quoteText(file.path)} cannot be listed in a Release file`);
   }
-  if (!/^[0-9a-f]{64}$/.test(file.sha256) || !Number.isSafeInteger(file.size) || file.size < 0) {
-    throw invalid(`size or SHA256 of ${file.path} is not one`);
+  const hash = (name === 'SHA256' ? file.sha256 : file.hashes?.[name]) ?? '';
+  const isHash = hash.length === SECTIONS[name][1] && /^[0-9a-f]*$/.test(hash);
+  if (!isHash || !Number.isSafeInteger(file.size) || file.size < 0) {
+    throw invalid(`size or ${name} of ${file.path} is not one`);
   }
-  return ` ${file.sha256} ${file.size} ${file.path}\n`;
+  return ` ${hash} ${file.size} ${file.path}\n`;
 }
 
-function renderFiles(files: readonly ReleaseFile[]): string {
+function renderFiles({ files, hashes = [] }: Release): string {
   const sorted = [...files].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   const twice = sorted.find((file, i) => file.path === sorted[i - 1]?.path);
   if (twice !== undefined) throw invalid(`${quoteText(twice.path)} is listed twice`);
-  return `SHA256:\n${sorted.map(renderFile).join('')}`;
+  const names = Object.keys(SECTIONS) as HashName[];
+  return names
+    .filter((name) => name === 'SHA256' || hashes.includes(name))
+    .map((name) => `${SECTIONS[name][0]}:\n${sorted.map((one) => renderFile(one, name)).join('')}`)
+    .join('');
 }
 
 /**
@@ -94,7 +116,7 @@ export function renderRelease(release: Release): string {
     renderField('Architectures', release.architectures.join(' ')),
     renderField('Components', release.components.join(' ')),
     optional('Description', release.description),
-    renderFiles(release.files),
+    renderFiles(release),
   ].join('');
 }
 

@@ -10,9 +10,10 @@ import { RefusalError, systemCode } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
 import type { Activity, Actor } from '../operations/operation.ts';
-import type { LivePublication, PublishedFile } from '../repository/live.ts';
-import { readPublishedFile } from '../repository/mirror.ts';
+import type { LivePublication } from '../repository/live.ts';
+import { type PublishedFile, readPublishedFile } from '../repository/published-files.ts';
 import type { ByteRange, Storage } from '../storage/storage.ts';
+import { type FilesByHash, parseByHash } from './by-hash.ts';
 import { sendRefusal } from './refusals.ts';
 import { recallSeen, rememberSeen } from './seen.ts';
 import { chooseRange, isUnchanged, type Validators } from './validators.ts';
@@ -21,6 +22,7 @@ import { chooseRange, isUnchanged, type Validators } from './validators.ts';
 export interface FileParts {
   repository: { live: ReadonlyMap<string, LivePublication>; storage: Storage };
   readers: Pick<Readers, 'checkSuite' | 'checkFile'>;
+  byHash: FilesByHash;
   activity: Pick<Activity, 'bytesSent' | 'refusals'>;
   log: Logger;
 }
@@ -104,24 +106,21 @@ async function findStored(parts: FileParts, key: string): Promise<Resource | und
   };
 }
 
+/** @param modified the Date of the publication, or of the first that had a file asked for by hash. */
 function servePublished(
   parts: FileParts,
-  publication: LivePublication,
   file: PublishedFile,
-  immutable: boolean,
+  { modified, immutable }: Pick<Resource, 'modified' | 'immutable'>,
 ): Resource {
   const { storage } = parts.repository;
   return {
     size: file.size,
     type: typeOf(file.path),
     etag: `"${file.sha256.slice(0, 32)}"`,
-    modified: publication.date,
+    modified,
     immutable,
-    seekable: file.key !== null,
-    open: (range) =>
-      file.key === null
-        ? readPublishedFile(storage, publication, file)
-        : storage.read(file.key, range),
+    seekable: file.parts !== null,
+    open: (range) => readPublishedFile(storage, file, range),
   };
 }
 
@@ -146,15 +145,10 @@ async function findIndex(
   if (path === 'Release.gpg')
     return serveBytes(publication.releaseGpg, publication, TYPES.gpg ?? '');
   const file = publication.files.get(path);
-  if (file) return servePublished(parts, publication, file, false);
-  const hash = /\/by-hash\/SHA256\/([0-9a-f]{64})$/.exec(path)?.[1];
-  if (!hash) return undefined;
-  const stored = await findStored(parts, segments.join('/'));
-  if (stored) return { ...stored, etag: `"${hash.slice(0, 32)}"` };
-  const plain = [...publication.files.values()].find(
-    (one) => one.sha256 === hash && one.key === null,
-  );
-  return plain && servePublished(parts, publication, plain, true);
+  if (file) return servePublished(parts, file, { modified: publication.date, immutable: false });
+  const name = parseByHash(suite, path);
+  const kept = name && (await parts.byHash.find(publication, name));
+  return kept && servePublished(parts, kept, { modified: kept.modified, immutable: true });
 }
 
 /** pool/…: for who may read a suite that lists it; what none ever listed is not there. */

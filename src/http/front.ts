@@ -5,6 +5,7 @@
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Parts } from '../operations/operation.ts';
+import { openFilesByHash } from './by-hash.ts';
 import { isFileUrl, serveFile } from './files.ts';
 import { drainServer, type Front, listen } from './listen.ts';
 import { createGate, describeGate } from './server.ts';
@@ -12,8 +13,11 @@ import { rememberActor } from './session.ts';
 import { startWorkers } from './workers/workers.ts';
 
 async function openGate(parts: Parts, app: RequestListener): Promise<Front> {
+  const { repository, readers, activity, log } = parts;
+  const byHash = openFilesByHash(repository.catalog);
+  const fileParts = { repository, readers, byHash, activity, log };
   const gate = await createGate(describeGate(parts), (request, response, actor) => {
-    if (isFileUrl(request.url ?? '')) return serveFile(parts, request, response, actor);
+    if (isFileUrl(request.url ?? '')) return serveFile(fileParts, request, response, actor);
     rememberActor(request, actor);
     app(request, response);
   });

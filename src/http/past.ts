@@ -10,6 +10,7 @@ import type { Actor, Parts } from '../operations/operation.ts';
 import { Changelogs } from '../repository/changelogs.ts';
 import { readSnapshotTime, type Snapshot, Snapshots } from '../repository/snapshots.ts';
 import { readSuiteRow } from '../repository/suites.ts';
+import { openFilesByHash } from './by-hash.ts';
 import { decodePath, serveFile } from './files.ts';
 import { actorOf } from './session.ts';
 
@@ -100,6 +101,9 @@ export function createPastRouter(parts: Parts): Router {
   const router = express.Router();
   const snapshots = new Snapshots(parts.repository);
   const changelogs = new Changelogs(parts.repository);
+  const { repository, readers, activity, log } = parts;
+  const byHash = openFilesByHash(repository.catalog);
+  const fileParts = { repository, readers, byHash, activity, log };
   router.use(
     '/snapshots',
     serve(async (request, response, path) => {
@@ -107,7 +111,7 @@ export function createPastRouter(parts: Parts): Router {
       const target = await findSnapshot(parts, snapshots, actor, path);
       if ('bytes' in target) return send(request, response, target.bytes, target.type);
       request.url = target.url;
-      serveFile(parts, request, response, actor);
+      serveFile(fileParts, request, response, actor);
     }),
   );
   router.use(

@@ -3,7 +3,7 @@
  * they are few, nothing left behind when it fails. Floor 7.
  */
 import { createHash } from 'node:crypto';
-import { rm, unlink } from 'node:fs/promises';
+import { type FileHandle, rm, unlink } from 'node:fs/promises';
 import { finished, type Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { ChecksumTap } from '../deb/checksums.ts';
@@ -12,7 +12,9 @@ import type { Parts } from '../operations/operation.ts';
 import type { ReceivedFile } from '../repository/ingest.ts';
 import { createStagingFile } from '../storage/staging.ts';
 
-const WRITE_BUFFER_BYTES = 1_048_576;
+const WRITE_BYTES = 1_048_576;
+/** So much goes to the disk together: the rest of a large file that is synced at its end is short. */
+const SYNC_BYTES = 8 * 1_048_576;
 
 /** A body of so many bytes is kept beside its file: it is read several times before it is placed. */
 const MAX_KEPT_BYTES = 32_768;
@@ -57,15 +59,52 @@ async function receiveStream(parts: Parts, body: Readable): Promise<ReceivedFile
   const { path, handle } = await createStagingFile(parts.repository.staging);
   const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
   try {
-    const file = handle.createWriteStream({ highWaterMark: WRITE_BUFFER_BYTES });
     pour(body, tap);
-    await pipeline(tap, file);
+    await pipeline(tap, (chunks: AsyncIterable<Buffer>) => writeChunks(handle, chunks));
+    await handle.close();
     parts.activity.bytesReceived += tap.size;
     return { path, size: tap.size, sha256: tap.sha256 };
   } catch (error) {
     await handle.close().catch(() => {});
     await rm(path, { force: true });
     throw explain(error);
+  }
+}
+
+/** TLS hands over 16 KiB at a time. The disk is given what there is while more comes. */
+async function writeChunks(handle: FileHandle, chunks: AsyncIterable<Buffer>): Promise<void> {
+  let batch: Buffer[] = [];
+  let batched = 0;
+  let unsynced = 0;
+  let syncing = Promise.resolve();
+  const flush = async (): Promise<void> => {
+    await writeAll(handle, batch);
+    batch = [];
+    unsynced += batched;
+    batched = 0;
+    if (unsynced < SYNC_BYTES) return;
+    // One at a time; who writes faster than the disk waits for it here.
+    await syncing;
+    unsynced = 0;
+    syncing = handle.datasync();
+    syncing.catch(() => {});
+  };
+  for await (const chunk of chunks) {
+    batch.push(chunk);
+    batched += chunk.length;
+    if (batched >= WRITE_BYTES) await flush();
+  }
+  if (batched > 0) await flush();
+  await syncing;
+}
+
+/** A disk that is nearly full takes less than it is given, and says why when it is given the rest. */
+async function writeAll(handle: FileHandle, batch: readonly Buffer[]): Promise<void> {
+  const size = batch.reduce((sum, { length }) => sum + length, 0);
+  let { bytesWritten: written } = await handle.writev(batch);
+  while (written < size) {
+    const rest = Buffer.concat(batch).subarray(written);
+    written += (await handle.write(rest)).bytesWritten;
   }
 }
 

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
+import type { CheckRuns } from '../repository/check-runs.ts';
 import type { SweepParts } from '../repository/sweep-parts.ts';
 import type { Reserve } from '../storage/reserve.ts';
 
@@ -49,6 +50,7 @@ export interface Parts {
   repository: SweepParts;
   readers: Readers;
   activity: Activity;
+  checks: CheckRuns;
   /** What a full disk gives back. */
   reserve: Reserve;
   /** Where hosts reach the server, without a slash at the end. */

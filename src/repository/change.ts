@@ -35,11 +35,16 @@ export interface Change {
   settings?: SuiteDefinition;
   /** Made to bring into Contents what is not there yet; any other change takes a little of it. */
   isBacklog?: boolean;
+  /** One of several that were joined only signs again: there is a publication in any case. */
+  signsAgain?: boolean;
   reason: string;
   actor: string;
   /** For the audit log: written in the transaction of the publication. */
   notes?: readonly AuditNote[];
 }
+
+export const isEmpty = ({ additions, removals, settings }: Change): boolean =>
+  additions.length === 0 && removals.length === 0 && settings === undefined;
 
 /**
  * A change that depends on what the suite lists, worked out under its lock; undefined where there is

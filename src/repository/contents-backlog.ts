@@ -4,6 +4,7 @@
  */
 import {
   insertContents,
+  type ListingCursor,
   listLateContents,
   listUnreadPackages,
   type PackedPaths,
@@ -22,6 +23,9 @@ type BacklogParts = Repository & { publisher: Publisher };
 
 /** Packages written down in one transaction. */
 const PACKAGES_AT_ONCE = 50;
+/** After so many that were read there is a publication. */
+const PACKAGES_TO_PUBLISH = 2000;
+const BEGINNING: ListingCursor = { added_in: -1, id: '' };
 const MAX_DATA_BYTES = 64 * 1024 ** 3;
 
 async function readPaths(parts: Repository, filename: string): Promise<PackedPaths | undefined> {
@@ -67,18 +71,27 @@ export class ContentsBacklog {
   async work(): Promise<void> {
     for (const suite of (await listSuites(this.#parts.catalog)).map(readSuiteRow)) {
       if (!suite.options.contents) continue;
-      while (!this.#ended && (await this.#readSome(suite.name))) await this.#publish(suite.name);
-      await this.#publish(suite.name);
+      let last: ListingCursor | undefined = BEGINNING;
+      while (last && !this.#ended) {
+        last = await this.#readSome(suite.name, last);
+        await this.#publish(suite.name);
+      }
     }
   }
 
-  /** Whether there was something to read. */
-  async #readSome(suite: string): Promise<boolean> {
-    const { catalog, log } = this.#parts;
-    const limit = PACKAGES_AT_ONCE + this.#unreadable.size;
-    const unread = (await listUnreadPackages(catalog, suite, limit)).filter(
-      ({ id }) => !this.#unreadable.has(id),
-    );
+  /** The last that was read; undefined at the end. */
+  async #readSome(suite: string, after: ListingCursor): Promise<ListingCursor | undefined> {
+    let last: ListingCursor | undefined = after;
+    for (let count = 0; last && count < PACKAGES_TO_PUBLISH; count += PACKAGES_AT_ONCE) {
+      if (this.#ended) break;
+      const unread = await listUnreadPackages(this.#parts.catalog, suite, last, PACKAGES_AT_ONCE);
+      last = unread.at(-1);
+      await this.#read(unread.filter(({ id }) => !this.#unreadable.has(id)));
+    }
+    return last;
+  }
+
+  async #read(unread: readonly { id: string; filename: string }[]): Promise<void> {
     const read: { id: string; packed: PackedPaths }[] = [];
     for (const { id, filename } of unread) {
       if (this.#ended) break;
@@ -89,13 +102,14 @@ export class ContentsBacklog {
       } catch (error) {
         if (!(error instanceof RefusalError)) throw error;
         this.#unreadable.add(id);
-        log.error({ event: 'contents.unreadable', filename, error: error.message });
+        const why = error.message;
+        this.#parts.log.error({ event: 'contents.unreadable', filename, error: why });
       }
     }
-    await catalog.transaction(async (sql) => {
+    if (read.length === 0) return;
+    await this.#parts.catalog.transaction(async (sql) => {
       for (const { id, packed } of read) await insertContents(sql, { package_id: id, ...packed });
     });
-    return unread.length > 0;
   }
 
   /** One publication after another as long as something is late; others come in between. */

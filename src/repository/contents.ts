@@ -2,8 +2,6 @@
  * Lines of packages on their way into Contents: with the package where they are few, later where
  * they are many, so that no publication waits for them. Floor 3.
  */
-import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
 import {
   findContents,
   type LateContents,
@@ -11,29 +9,27 @@ import {
   type PackedPaths,
 } from '../catalog/contents.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
+import { compressGzip, uncompressGzip } from '../deb/at-once.ts';
 import { locate, MAX_PATHS_BYTES, type PathList, renderContents } from '../deb/contents.ts';
 import type { Change } from './change.ts';
 import type { Entry } from './index-definitions.ts';
 import type { Suite } from './suites.ts';
-
-const compress = promisify(gzip);
-const decompress = promisify(gunzip);
 
 /** Paths of a package up to this come with it; of those that came before, so much with any change. */
 const PROMPT_BYTES = 1024 * 1024;
 /** What a publication made for them alone takes. */
 const BACKLOG_BYTES = MAX_PATHS_BYTES;
 const MAX_PROMPT_ENTRIES = 100;
-const MAX_BACKLOG_ENTRIES = 10_000;
+const MAX_BACKLOG_ENTRIES = 2000;
 
 /** What is written down of a list; of one with too many paths, that there is nothing to list. */
 export async function packPaths(list: PathList): Promise<PackedPaths> {
   const paths = list.toBuffer();
-  return { paths: await compress(paths), size: paths.length };
+  return { paths: await compressGzip(paths), size: paths.length };
 }
 
 async function renderLines({ component, row }: Entry, packed: PackedPaths): Promise<Entry> {
-  const paths = packed.size === 0 ? new Uint8Array() : await decompress(packed.paths);
+  const paths = packed.size === 0 ? new Uint8Array() : await uncompressGzip(packed.paths);
   return { component, row, lines: renderContents(paths, locate(row.name, row.stanza)) };
 }
 

@@ -9,7 +9,6 @@ import type { PackageRow } from '../catalog/packages.ts';
 import type { Change } from './change.ts';
 import type { Repository } from './repository.ts';
 import type { ExtraHash } from './suite-options.ts';
-import type { Suite } from './suites.ts';
 
 type Hashes = Partial<Record<ExtraHash, string>>;
 
@@ -66,13 +65,12 @@ export async function completeHashes(
   }
 }
 
-/** The change with the hashes that the suite asks for in every row that it adds. */
+/** The change with the hashes that are wanted in every row that it adds; the pool has its bytes. */
 export async function hashAdditions(
   parts: Pick<Repository, 'catalog' | 'storage'>,
-  suite: Suite,
+  wanted: readonly ExtraHash[],
   change: Change,
 ): Promise<Change> {
-  const wanted = suite.options.hashes;
   if (wanted.length === 0 || change.additions.length === 0) return change;
   const additions = [];
   const known: { id: string; hashes: string }[] = [];

@@ -42,7 +42,7 @@ export interface IndexDefinition {
    * be later (contents.ts).
    */
   since: 'listing' | 'contents';
-  /** What stands between two entries. */
+  /** What stands behind each entry: a stanza ends in a blank line, wherever it stands. */
   separator: '' | '\n';
   /** What stands in the index for a package, a newline at its end; undefined for nothing. */
   render: (entry: Entry) => Uint8Array | undefined;
@@ -163,16 +163,6 @@ export function belongsTo(
       architecture === 'all' ||
       architecture === definition.architecture)
   );
-}
-
-/** What enters an index with a change. `contents`: the entries whose lines become known with it. */
-export function listAdded(
-  definition: IndexDefinition,
-  change: Pick<Change, 'additions'>,
-  contents: readonly Entry[],
-): Entry[] {
-  const entering = definition.since === 'contents' ? contents : change.additions;
-  return entering.filter((entry) => belongsTo(definition, entry));
 }
 
 /**

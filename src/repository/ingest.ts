@@ -16,6 +16,7 @@ import {
 } from './candidates.ts';
 import { chooseComponent } from './component.ts';
 import { assembleDelivery, type Delivery } from './delivery.ts';
+import { hashAdditions } from './extra-hashes.ts';
 import type { IngestParts, IngestRequest, IngestResult, ReceivedFile } from './ingest-request.ts';
 import { lockPackages } from './pool-lock.ts';
 import { getSuite } from './suites.ts';
@@ -53,33 +54,44 @@ function describeChange(candidates: readonly Candidate[], signers: readonly stri
   return `add ${names.join(', ')}${signed}`;
 }
 
+/** Writes what is not in the pool yet; `written` says how far it came. */
+async function writeAll(
+  parts: IngestParts,
+  candidates: readonly Candidate[],
+  { stock }: Delivery,
+  written: string[],
+): Promise<void> {
+  const writes = listWrites(candidates);
+  const files = [...writes.values()];
+  for (const [key, file] of writes) {
+    const isShared = files.indexOf(file) !== files.lastIndexOf(file);
+    const staged = await stageFor(parts, file, isShared || stock.isWaiting(file));
+    written.push(key);
+    await parts.storage.write(key, staged);
+  }
+}
+
 /** Puts the bytes into the pool and the packages into the suite's next publication. */
 async function placeAll(
   parts: IngestParts,
   intake: Intake,
   candidates: readonly Candidate[],
-  { stock, signers }: Delivery,
+  delivery: Delivery,
 ): Promise<number> {
   const written: string[] = [];
-  const writes = listWrites(candidates);
-  const files = [...writes.values()];
   try {
-    for (const [key, file] of writes) {
-      const isShared = files.indexOf(file) !== files.lastIndexOf(file);
-      const staged = await stageFor(parts, file, isShared || stock.isWaiting(file));
-      written.push(key);
-      await parts.storage.write(key, staged);
-    }
-    const publication = await parts.publisher.submit(intake.suite, {
+    await writeAll(parts, candidates, delivery, written);
+    // Here, because a publication that reads a large file would hold up others.
+    const change = await hashAdditions(parts, intake.hashes, {
       additions: candidates.map(({ component, row, isNew, files, contents }) => ({
         ...{ component, row, isNew, files, ...(contents && { contents }) },
       })),
       removals: [],
-      reason: describeChange(candidates, signers),
+      reason: describeChange(candidates, delivery.signers),
       actor: intake.actor,
       notes: intake.notes,
     });
-    return publication.number;
+    return (await parts.publisher.submit(intake.suite, change)).number;
   } catch (error) {
     for (const key of written) await removeUnrecorded(parts, key);
     throw error;
@@ -118,8 +130,9 @@ export async function ingestDelivery(
 ): Promise<{ results: IngestResult[]; used: ReceivedFile[] }> {
   const suite = await getSuite(parts, request.suite);
   chooseComponent(suite, request.component);
+  const { hashes } = suite.options;
   const { actor, notes = [] } = request;
-  const intake = { suite: suite.name, actor, notes };
+  const intake = { suite: suite.name, actor, notes, hashes };
   const delivery = await assembleDelivery(parts, request, suite);
   const { sources, binaries } = mergeTwins(delivery);
   return lockPackages(parts.catalog, listNames({ ...delivery, sources, binaries }), async () => {
@@ -128,6 +141,11 @@ export async function ingestDelivery(
     for (const binary of binaries) candidates.push(await matchBinary(parts, intake, binary));
     request.confirm();
     const unlisted = candidates.filter((candidate) => candidate.listedIn === undefined);
+    // Bytes that the pool has lost: sent once more, they are taken back.
+    const lost = candidates.filter(
+      ({ listedIn, writes }) => listedIn !== undefined && writes.length,
+    );
+    await writeAll(parts, lost, delivery, []);
     const publication = unlisted.length ? await placeAll(parts, intake, unlisted, delivery) : 0;
     const known = delivery.known.map(({ row, component, publication: listedIn }) => ({
       ...{ component, row, listedIn, isNew: false, writes: [], files: [], contents: undefined },

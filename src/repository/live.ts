@@ -4,16 +4,9 @@
  */
 import { Announcer, type Listener } from '../announcer.ts';
 import { findPublication, type PublicationRow } from '../catalog/publications.ts';
-import type { Catalog } from '../catalog/sql.ts';
+import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
 import { listSuites } from '../catalog/suites.ts';
-
-/** A file that Release lists; `key` is where its bytes stand, null where `Packages` is not stored. */
-export interface PublishedFile {
-  path: string;
-  size: number;
-  sha256: string;
-  key: string | null;
-}
+import { loadFiles, type PublishedFile } from './published-files.ts';
 
 /** `date` and `validUntil` in milliseconds since the epoch, whole seconds. */
 export interface LivePublication {
@@ -59,8 +52,11 @@ export class LivePublications extends Map<string, LivePublication> {
   }
 }
 
-export function readPublicationRow(row: PublicationRow): LivePublication {
-  const files = JSON.parse(row.files) as PublishedFile[];
+/** @param files of the publication, with where their bytes are. */
+export function describeLive(
+  row: PublicationRow,
+  files: readonly PublishedFile[],
+): LivePublication {
   return {
     suite: row.suite,
     number: row.number,
@@ -73,12 +69,20 @@ export function readPublicationRow(row: PublicationRow): LivePublication {
   };
 }
 
+/** A publication as the catalog has it. @throws Error where its files are not recorded any more. */
+export async function readPublicationRow(
+  sql: SqlExecutor,
+  row: PublicationRow,
+): Promise<LivePublication> {
+  return describeLive(row, await loadFiles(sql, row.suite, row.files));
+}
+
 /** Every suite's current publication as the catalog points to it. */
 export async function loadLivePublications(catalog: Catalog): Promise<LivePublications> {
   const live = new LivePublications();
   for (const suite of await listSuites(catalog)) {
     const row = await findPublication(catalog, suite.name, suite.publication);
-    if (row) live.set(suite.name, readPublicationRow(row));
+    if (row) live.set(suite.name, await readPublicationRow(catalog, row));
   }
   return live;
 }

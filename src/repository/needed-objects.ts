@@ -1,52 +1,67 @@
 /**
- * Which stored objects under dists/ a suite needs: the indexes of its kept publications, and the
+ * Which stored objects under dists/ a suite needs: the segments of its kept publications, and the
  * mirror of the current one. Floor 3.
  */
+import { deleteIndexFile, deleteSegment } from '../catalog/index-files.ts';
 import { pagePublications } from '../catalog/publications.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { distsKey } from '../deb/layout.ts';
-import type { LivePublication, PublishedFile } from './live.ts';
+import type { LivePublication } from './live.ts';
+import { type FileName, findKeys, readFileNames } from './published-files.ts';
 
 const PAGE_PUBLICATIONS = 50;
 const SIGNED_FILES = ['InRelease', 'Release', 'Release.gpg'];
 
-/** The objects of each publication of a suite that is not swept and follows `after`. */
-async function* walkObjects(
+const nameOf = ({ path, sha256 }: FileName): string => `${sha256} ${path}`;
+
+/** The files of each publication of a suite that is not swept and follows `after`. */
+async function* walkFiles(
   sql: SqlExecutor,
   suite: string,
   after = 0,
-): AsyncGenerator<{ number: number; keys: string[] }> {
+): AsyncGenerator<{ number: number; files: FileName[] }> {
   for (let seen = after; ; ) {
     const rows = await pagePublications(sql, suite, seen, PAGE_PUBLICATIONS);
     for (const row of rows) {
-      const files = JSON.parse(row.files) as PublishedFile[];
-      yield { number: row.number, keys: files.flatMap(({ key }) => key ?? []) };
+      yield { number: row.number, files: readFileNames(row.files) };
       seen = row.number;
     }
     if (rows.length < PAGE_PUBLICATIONS) return;
   }
 }
 
-/** Every object of the publications given, each once. */
-export async function listObjects(
+/** Every file of the publications given, each once. */
+export async function listFiles(
   sql: SqlExecutor,
   suite: string,
   publications: readonly { number: number }[],
-): Promise<string[]> {
+): Promise<FileName[]> {
   const numbers = new Set(publications.map(({ number }) => number));
   const last = Math.max(...numbers);
-  const found = new Set<string>();
-  for await (const { number, keys } of walkObjects(sql, suite)) {
+  const found = new Map<string, FileName>();
+  for await (const { number, files } of walkFiles(sql, suite)) {
     if (number > last) break;
-    if (numbers.has(number)) for (const key of keys) found.add(key);
+    if (numbers.has(number)) for (const file of files) found.set(nameOf(file), file);
   }
-  return [...found];
+  return [...found.values()];
+}
+
+/** Every object that these files need, each once. */
+export async function listObjects(
+  sql: SqlExecutor,
+  suite: string,
+  files: readonly FileName[],
+): Promise<string[]> {
+  const keys = new Set<string>();
+  for (const file of files) for (const key of await findKeys(sql, suite, file)) keys.add(key);
+  return [...keys];
 }
 
 /** What is known to be needed, and up to which publication that was read. */
 export class NeededObjects {
   readonly #suite: string;
   readonly #isKept: (number: number) => boolean;
+  readonly #files = new Set<string>();
   readonly #keys = new Set<string>();
   #mirror: ReadonlySet<string> = new Set();
   #seen = 0;
@@ -59,15 +74,38 @@ export class NeededObjects {
 
   /** Reads the publications that came since; what is needed only grows. */
   async extend(sql: SqlExecutor, live: LivePublication | undefined): Promise<void> {
-    for await (const { number, keys } of walkObjects(sql, this.#suite, this.#seen)) {
+    for await (const { number, files } of walkFiles(sql, this.#suite, this.#seen)) {
       this.#seen = number;
-      if (this.#isKept(number)) for (const key of keys) this.#keys.add(key);
+      if (this.#isKept(number)) for (const file of files) await this.#add(sql, file);
     }
     const mirrored = live ? [...live.files.keys(), ...SIGNED_FILES] : [];
     this.#mirror = new Set(mirrored.map((path) => distsKey(this.#suite, path)));
   }
 
+  async #add(sql: SqlExecutor, file: FileName): Promise<void> {
+    if (this.#files.has(nameOf(file))) return;
+    this.#files.add(nameOf(file));
+    for (const key of await findKeys(sql, this.#suite, file)) this.#keys.add(key);
+  }
+
   has(key: string): boolean {
     return this.#keys.has(key) || this.#mirror.has(key);
   }
+
+  hasFile(file: FileName): boolean {
+    return this.#files.has(nameOf(file));
+  }
+}
+
+/** Takes the facts of files and objects of which `needed` knows nothing. */
+export async function forgetFiles(
+  sql: SqlExecutor,
+  suite: string,
+  needed: NeededObjects,
+  { files, keys }: { files: readonly FileName[]; keys: readonly string[] },
+): Promise<void> {
+  for (const file of files) {
+    if (!needed.hasFile(file)) await deleteIndexFile(sql, suite, file);
+  }
+  for (const key of keys) if (!needed.has(key)) await deleteSegment(sql, key);
 }

@@ -3,7 +3,7 @@
  * Bytes first, facts second, pointer last: a crash anywhere leaves hosts the previous one, whole.
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { transactWithNotes } from '../catalog/audit.ts';
 import { enterContents, insertContents } from '../catalog/contents.ts';
 import { insertPackageFile } from '../catalog/package-files.ts';
@@ -24,13 +24,9 @@ import { gatherContents } from './contents.ts';
 import { completeHashes, hashAdditions } from './extra-hashes.ts';
 import { dropStale } from './index-definitions.ts';
 import type { Indexes } from './indexes.ts';
-import {
-  type LivePublication,
-  type LivePublications,
-  type PublishedFile,
-  readPublicationRow,
-} from './live.ts';
-import { mirrorPublication } from './mirror.ts';
+import { describeLive, type LivePublication, type LivePublications } from './live.ts';
+import type { Mirror } from './mirror.ts';
+import { type PublishedFile, recordFiles, spellFiles } from './published-files.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
 import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
@@ -40,6 +36,7 @@ export interface PublishParts extends Repository {
   url: () => string;
   indexes: Indexes;
   live: LivePublications;
+  mirror: Mirror;
 }
 
 /** Date lies this far back, so that many publications in one second each get a later one. */
@@ -47,6 +44,7 @@ const MAX_DATE_LAG_MS = 1_200_000;
 const SECOND_MS = 1000;
 /** Nobody's answer waits longer than this for a Date that is free. */
 const MAX_DATE_WAIT_MS = 5000;
+const ROWS_A_TURN = 200;
 
 /** A Date later than `previous` and not ahead of now; waits a little where there is none yet. */
 async function chooseDate(now: () => number, previous: number, validFor: number): Promise<number> {
@@ -79,6 +77,7 @@ async function sign(
     validUntil: new Date(date + suite.validFor),
     architectures: suite.architectures,
     components: suite.components,
+    hashes: suite.options.hashes,
     files: [...files],
   });
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
@@ -107,11 +106,15 @@ async function recordChange(
   for (const { row, component } of change.removals) {
     await endListing(sql, suite, component, row.id, number);
   }
-  for (const { row, component, isNew, phased = null, contents, files = [] } of change.additions) {
+  for (const [ordinal, addition] of change.additions.entries()) {
+    // Whoever is served meanwhile does not wait for ten thousand rows.
+    if (ordinal % ROWS_A_TURN === ROWS_A_TURN - 1) await nextTurn();
+    const { row, component, isNew, phased = null, contents, files = [] } = addition;
     if (isNew) await insertPackage(sql, row);
     if (isNew) for (const file of files) await insertPackageFile(sql, file);
     if (contents) await insertContents(sql, { package_id: row.id, ...contents });
-    await insertListing(sql, { suite, component, package_id: row.id, added_in: number, phased });
+    const place = { suite, component, package_id: row.id, added_in: number, ordinal };
+    await insertListing(sql, { ...place, phased });
   }
 }
 
@@ -146,17 +149,19 @@ export async function publishSuite(
 ): Promise<{ number: number }> {
   const before = await getSuite(parts, name);
   const suite = applySettings(before, given);
-  const change = await hashAdditions(parts, suite, given);
+  const change = await hashAdditions(parts, suite.options.hashes, given);
   const previous = await keepRendered(parts, before, suite);
   const floors = await findFloors(parts.catalog, name);
   const number = Math.max(suite.publication, floors.number) + 1;
   const contents = await gatherContents(parts.catalog, suite, change);
-  const files = await parts.indexes.update(suite, previous, change, contents);
   const last = Math.max(await findLastDate(parts, suite), Date.parse(floors.date) || 0);
   const date = await chooseDate(parts.now, last, suite.validFor);
   if (date > parts.now()) {
     parts.log.warn({ event: 'date ahead of the clock', suite: name, number, date });
   }
+  const { files, made, record } = await parts.indexes.update(
+    ...([suite, { number, date }, previous, change, contents] as const),
+  );
   const signed = await sign(parts, suite, date, files);
   const row: PublicationRow = {
     suite: name,
@@ -168,23 +173,25 @@ export async function publishSuite(
     in_release: signed.inRelease,
     release: signed.release,
     release_gpg: signed.releaseGpg,
-    files: JSON.stringify(files),
+    files: spellFiles(files),
     created_at: new Date(parts.now()).toISOString(),
   };
   await transactWithNotes(parts.catalog, change.notes ?? [], async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
     await recordChange(sql, name, number, change);
-    const entering = contents.map(({ component, row }) => ({ component, id: row.id }));
-    await enterContents(sql, name, number, entering);
+    await record(sql);
+    await recordFiles(sql, name, files, made);
+    await enterContents(
+      ...([sql, name, number] as const),
+      contents.map(({ component, row }) => ({ component, id: row.id })),
+    );
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });
-  const live = readPublicationRow(row);
+  const live = describeLive(row, files);
   parts.live.set(name, live);
-  parts.indexes.settle(name, number);
-  await mirrorPublication(parts, live, previous).catch((error: unknown) =>
-    parts.log.error({ event: 'mirror.failed', suite: name, number, error: String(error) }),
-  );
+  parts.indexes.settle(name);
+  parts.mirror.follow(live, previous);
   // Nobody is told of it before every process that serves has it.
   await parts.live.settled();
   parts.log.info({ event: 'publication', suite: name, number, reason: change.reason });

@@ -3,7 +3,9 @@
  * and each caller's answer waits for the one that contains its change. Floor 3.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Addition, Change, ChangePlan } from './change.ts';
+import { isListed } from '../catalog/packages.ts';
+import type { SqlExecutor } from '../catalog/sql.ts';
+import { type Addition, type Change, type ChangePlan, isEmpty, type Removal } from './change.ts';
 import { type PublishParts, publishSuite } from './publish.ts';
 import { getSuite } from './suites.ts';
 
@@ -27,7 +29,7 @@ export class Publisher {
 
   /**
    * Resolves with the publication that holds the change, once it is durable; with the current one
-   * where a plan found nothing to change.
+   * where a plan found nothing to change, or a change adds only what is listed already.
    */
   submit(suite: string, change: Change | ChangePlan): Promise<{ number: number }> {
     return new Promise((resolve, reject) => {
@@ -73,7 +75,8 @@ export class Publisher {
   }
 
   async #publish(suite: string, batch: readonly Waiting[]): Promise<{ number: number }> {
-    const change = await this.#workOut(suite, batch);
+    const asked = await this.#workOut(suite, batch);
+    const change = asked && (await leaveOutIdle(this.#parts.catalog, suite, asked));
     if (!change) return { number: (await getSuite(this.#parts, suite)).publication };
     try {
       return await publishSuite(this.#parts, suite, change);
@@ -100,6 +103,30 @@ function takeTogether(waiting: Waiting[]): Waiting[] {
   return waiting.splice(0, plan === -1 ? waiting.length : Math.max(plan, 1));
 }
 
+/**
+ * What of a change is one; undefined where it only adds what stands there already, or takes out
+ * what does not.
+ */
+async function leaveOutIdle(
+  sql: SqlExecutor,
+  suite: string,
+  change: Change,
+): Promise<Change | undefined> {
+  const stands = async ({ component, row }: Removal): Promise<boolean> =>
+    (await isListed(sql, suite, component, row.id)) !== undefined;
+  const removals: Removal[] = [];
+  for (const removal of change.removals) if (await stands(removal)) removals.push(removal);
+  const removed = new Set(removals.map(({ component, row }) => `${component} ${row.id}`));
+  const additions: Addition[] = [];
+  for (const addition of change.additions) {
+    const comes = addition.isNew || removed.has(`${addition.component} ${addition.row.id}`);
+    if (comes || !(await stands(addition))) additions.push(addition);
+  }
+  if (isEmpty(change)) return change;
+  const left = { ...change, additions, removals };
+  return isEmpty(left) && !change.signsAgain ? undefined : left;
+}
+
 function joinChanges(changes: readonly Change[]): Change {
   const [first] = changes;
   if (!first || changes.length === 1) return first ?? emptyChange;
@@ -111,6 +138,7 @@ function joinChanges(changes: readonly Change[]): Change {
   return {
     additions: [...additions.values()],
     removals: changes.flatMap((change) => change.removals),
+    signsAgain: changes.some((change) => change.signsAgain || isEmpty(change)),
     reason: distinct(changes.map((change) => change.reason)),
     actor: distinct(changes.map((change) => change.actor)),
     notes: changes.flatMap((change) => change.notes ?? []),

@@ -38,7 +38,8 @@ export async function removeSuite(
     });
     const files = [...(parts.live.get(name)?.files.keys() ?? [])];
     parts.live.delete(name);
-    parts.indexes.forget(name);
+    parts.indexes.leave(name);
+    await parts.mirror.leave(name);
     await parts.live.settled();
     // The pointer is gone: what is left on disk is a copy that nobody is served from.
     for (const path of [...SIGNED_FILES, ...files]) {

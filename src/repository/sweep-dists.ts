@@ -5,7 +5,7 @@
 import { markSwept } from '../catalog/sweeping.ts';
 import { distsPrefix, suiteOfKey } from '../deb/layout.ts';
 import type { Past } from './horizon.ts';
-import { listObjects, NeededObjects } from './needed-objects.ts';
+import { forgetFiles, listFiles, listObjects, NeededObjects } from './needed-objects.ts';
 import { isAbandoned, type Sweep } from './sweep-parts.ts';
 import type { SweptKind } from './swept.ts';
 
@@ -74,7 +74,8 @@ export async function sweepPublications(sweep: Sweep): Promise<void> {
 async function sweepPast(sweep: Sweep, { horizon, due }: Past): Promise<void> {
   const { catalog, now } = sweep.parts;
   const { suite } = horizon;
-  const keys = await listObjects(catalog, suite, due);
+  const files = await listFiles(catalog, suite, due);
+  const keys = await listObjects(catalog, suite, files);
   for (const { number, superseded_at } of due) {
     if (!sweep.request.dryRun) {
       await catalog.transaction((sql) =>
@@ -89,5 +90,11 @@ async function sweepPast(sweep: Sweep, { horizon, due }: Past): Promise<void> {
   const going = new Set(due.map(({ number }) => number));
   const needed = new NeededObjects(suite, (number) => !going.has(number));
   const why = 'only swept publications needed it';
+  if (!sweep.request.dryRun) {
+    await catalog.lock(`suite:${suite}`, async () => {
+      await needed.extend(catalog, sweep.parts.live.get(suite));
+      await catalog.transaction((sql) => forgetFiles(sql, suite, needed, { files, keys }));
+    });
+  }
   await takeObjects(sweep, { suite, needed, kind: 'index', why }, keys);
 }

@@ -49,12 +49,16 @@ describe('migrate', () => {
       "select name from sqlite_schema where type = 'table' order by name",
     );
     expect(tables.map(({ name }) => name)).toEqual(
-      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'listing'].concat([
+      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group'].concat([
+        'index_file',
+        'index_file_hash',
+        'listing',
         'migration',
         'package',
         'package_contents',
         'package_file',
         'publication',
+        'segment',
         'setting',
         'signer_key',
         'suite',
@@ -79,7 +83,8 @@ describe('migrate', () => {
     await migrate(catalog, NOW);
     const plan = await catalog.all<{ detail: string }>(
       `explain query plan select package_id from listing
-       where suite = $1 and component = $2 and removed_in is null`,
+       where suite = $1 and component = $2 and removed_in is null
+       order by added_in, ordinal`,
       'stable',
       'main',
     );

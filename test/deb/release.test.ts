@@ -55,6 +55,18 @@ SHA256:
     );
   });
 
+  it('lists every file with each hash that is asked for, in the order of Debian', () => {
+    const [MD5sum, SHA512] = ['cd'.repeat(16), 'ef'.repeat(64)];
+    const file = { path: 'main/x', size: 3, sha256: HEX, hashes: { SHA512, MD5sum } };
+    const release: Release = { ...RELEASE, hashes: ['SHA512', 'MD5sum'], files: [file] };
+    expect(renderRelease(release).split('Components: main contrib\n')[1]).toBe(
+      `MD5Sum:\n ${MD5sum} 3 main/x\nSHA256:\n ${HEX} 3 main/x\nSHA512:\n ${SHA512} 3 main/x\n`,
+    );
+    expect(renderRelease({ ...release, hashes: [] })).not.toMatch(/MD5|SHA512/);
+    const without = { ...file, hashes: { MD5sum } };
+    expect(() => renderRelease({ ...release, files: [without] })).toThrow(/SHA512 of main\/x/);
+  });
+
   it('leaves out what is not said, and Signed-By always', () => {
     const names = renderRelease(RELEASE).match(/^[A-Z][A-Za-z0-9-]*/gm);
     expect(names).toEqual(

@@ -54,6 +54,8 @@ export interface AptRoot {
   aptGet(...args: string[]): Promise<Outcome>;
   /** The same in a working directory of its own. */
   aptGetIn(cwd: string, ...args: string[]): Promise<Outcome>;
+  /** Another program that asks this apt, like apt-cache or apt-file. */
+  run(program: string, ...args: string[]): Promise<Outcome>;
   /** The versions that dpkg has installed here, by package; only what is wholly installed. */
   listInstalled(): Promise<Map<string, string>>;
   /** Puts a file where an administrator would, `path` as on the host; owner _apt where asked. */
@@ -91,6 +93,7 @@ export async function createAptRoot(directory: string): Promise<AptRoot> {
     directory,
     aptGet: (...args) => run('apt-get', args, { env }),
     aptGetIn: (cwd, ...args) => run('apt-get', args, { env, cwd }),
+    run: (program, ...args) => run(program, args, { env }),
     listInstalled: async () => {
       const fields = formatFields('db:Status-Abbrev', 'Package', 'Version');
       const admindir = `--admindir=${join(directory, 'var/lib/dpkg')}`;

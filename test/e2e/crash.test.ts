@@ -8,10 +8,10 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
-import { createScratch, succeed } from './command.ts';
+import { createScratch, succeed, waitFor } from './command.ts';
 import { buildSmall } from './packages.ts';
 import { aptkeep, type Server, startServer } from './program.ts';
-import { checkListedFiles, readListedFiles } from './signatures.ts';
+import { checkListedFiles, readListedFiles, readServed } from './signatures.ts';
 import { type Client, enrolHost, issueClient, listFiles, putFile } from './site.ts';
 import { compareIndexes, indexPool, readIndex } from './stanzas.ts';
 
@@ -31,6 +31,7 @@ const data = join(scratch, 'data');
 const onDisk = (path: string) => readFile(join(data, 'dists/stable', path));
 let server: Server;
 let uploader: Client;
+let observer: Client;
 let root: AptRoot;
 /** Files by the name of their package. */
 const acknowledged = new Map<string, string>();
@@ -40,10 +41,16 @@ const hashFile = async (file: string): Promise<string> =>
     .update(await readFile(file))
     .digest('hex');
 
-/** The index that is in force on disk, after every file that Release lists was checked. */
+/** The index that is in force, once disk has it, after every file that Release lists was checked. */
 async function readWholeIndex() {
-  const files = readListedFiles((await onDisk('Release')).toString());
+  const served = readServed(observer, `${server.url}/dists/stable`, join(scratch, 'served'));
+  const release = (await served('Release')).toString();
+  await waitFor('the mirror', async () =>
+    (await onDisk('InRelease')).toString().includes(release.trim()) ? true : undefined,
+  );
+  const files = readListedFiles(release);
   expect(await checkListedFiles(files, onDisk)).toEqual([]);
+  expect(await checkListedFiles(files, served)).toEqual([]);
   return readIndex((await onDisk('main/binary-amd64/Packages')).toString());
 }
 
@@ -68,6 +75,7 @@ function watchData(changed: () => void): () => void {
 beforeAll(async () => {
   server = await startServer({ data });
   uploader = await issueClient(data, 'build-server', 'uploader');
+  observer = await issueClient(data, 'watcher', 'observer');
   ({ root } = await enrolHost(data, 'web', join(scratch, 'web')));
   await mkdir(join(scratch, 'built'));
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { readPublishedFile } from '../../src/repository/mirror.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import type { SuiteOptions } from '../../src/repository/suite-options.ts';
 import { setSuite } from '../../src/repository/suite-settings.ts';
 import type { SecretKey } from '../../src/signing/key.ts';
@@ -43,9 +43,7 @@ const ask = (options: Partial<SuiteOptions>): Promise<{ number: number }> => {
 async function read(path: string): Promise<string | undefined> {
   const live = parts.live.get('stable');
   const file = live?.files.get(path);
-  return (
-    live && file && (await buffer(await readPublishedFile(parts.storage, live, file))).toString()
-  );
+  return live && file && (await buffer(await readPublishedFile(parts.storage, file))).toString();
 }
 
 async function readPackages(): Promise<Record<string, string>[]> {

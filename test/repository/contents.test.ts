@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findListedPackages } from '../../src/catalog/packages.ts';
 import { ContentsBacklog } from '../../src/repository/contents-backlog.ts';
-import { readPublishedFile } from '../../src/repository/mirror.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import type { SecretKey } from '../../src/signing/key.ts';
 import { buildPackage, buildTar } from '../deb/build.ts';
 import {
@@ -54,9 +54,7 @@ async function readLines(architecture = 'amd64', component = 'main'): Promise<st
   const live = parts.live.get('stable');
   const file = live?.files.get(`${component}/Contents-${architecture}`);
   if (!live || !file) throw new Error(`there is no Contents-${architecture}`);
-  const text = (await buffer(await readPublishedFile(parts.storage, live, file))).toString(
-    'latin1',
-  );
+  const text = (await buffer(await readPublishedFile(parts.storage, file))).toString('latin1');
   return text.split('\n').filter((line) => line !== '');
 }
 

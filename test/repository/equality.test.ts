@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readPublishedFile } from '../../src/repository/mirror.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import { fetchArchive, MINIMUM_ARCHIVE } from '../e2e/archive.ts';
 import { succeed } from '../e2e/command.ts';
 import { repack } from '../e2e/corpus.ts';
@@ -59,7 +59,7 @@ async function ours(suite: string, path: string): Promise<string> {
   const live = parts.live.get(suite);
   const file = live?.files.get(`main/${path}`);
   if (!live || !file) throw new Error(`${suite} has no ${path}`);
-  return (await buffer(await readPublishedFile(parts.storage, live, file))).toString('latin1');
+  return (await buffer(await readPublishedFile(parts.storage, file))).toString('latin1');
 }
 
 /** Path, a tab, and one location for each that a line names. */

@@ -57,6 +57,7 @@ async function listLeftovers(): Promise<unknown[]> {
 }
 
 async function readIndex(path: string): Promise<string> {
+  await parts.mirror.flush();
   return (await readKey(parts.storage, `dists/stable/${path}`)).toString();
 }
 
@@ -226,7 +227,7 @@ describe('a .changes with all that it names', () => {
     expect(await listLeftovers()).toEqual([]);
   });
 
-  it.each([1, 2, 3, 4, 5, 6, 7, 8])('leaves nothing where write %i fails', async (write) => {
+  it.each([1, 2, 3, 4, 5, 6, 7])('leaves nothing where write %i fails', async (write) => {
     disk.writes = 0;
     disk.failAt = write;
     await expect(ingest(parts, build({ name: 'hello' }).changes)).rejects.toThrow('EIO');
@@ -350,6 +351,7 @@ describe('binary packages of other kinds', () => {
     const ddeb = createPackage({ name: 'hello-dbgsym', fields: 'Package-Type: ddeb\n' });
     const [added] = await ingest(parts, [ddeb], { suite: 'plain' });
     expect(added?.filename).toBe('pool/main/h/hello-dbgsym/hello-dbgsym_1.0_all.ddeb');
+    await parts.mirror.flush();
     const index = (
       await readKey(parts.storage, 'dists/plain/main/binary-arm64/Packages')
     ).toString();

@@ -12,7 +12,7 @@ import { findPackage } from '../../src/catalog/packages.ts';
 import { listPackagesAt } from '../../src/catalog/standing.ts';
 import { comparePublications } from '../../src/repository/compare.ts';
 import { type CopyRequest, copyPackages } from '../../src/repository/copy.ts';
-import { readPublishedFile } from '../../src/repository/mirror.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import { rollBack } from '../../src/repository/rollback.ts';
 import { spellStanding } from '../../src/repository/standing.ts';
 import { removeSuite } from '../../src/repository/suite-end.ts';
@@ -45,7 +45,7 @@ async function readIndex(suite = 'stable', component = 'main'): Promise<string[]
   const live = parts.live.get(suite);
   const file = live?.files.get(`${component}/binary-amd64/Packages.gz`);
   if (!live || !file) throw new Error(`${suite} has no ${component}`);
-  const bytes = await buffer(await readPublishedFile(parts.storage, live, file));
+  const bytes = await buffer(await readPublishedFile(parts.storage, file));
   const plain = execFileSync('gzip', ['-dc'], { input: bytes }).toString();
   return plain
     .split('\n\n')

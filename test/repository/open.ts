@@ -19,8 +19,11 @@ import {
   type ReceivedFile,
 } from '../../src/repository/ingest.ts';
 import { loadLivePublications } from '../../src/repository/live.ts';
+import { Mirror } from '../../src/repository/mirror.ts';
 import type { PublishParts } from '../../src/repository/publish.ts';
+import { findFileByHash, readPublishedFile } from '../../src/repository/published-files.ts';
 import { Publisher } from '../../src/repository/publisher.ts';
+import { LIMITS, type Limits } from '../../src/repository/segments.ts';
 import { createSuite, type SuiteDefinition } from '../../src/repository/suites.ts';
 import type { SweepParts } from '../../src/repository/sweep-parts.ts';
 import {
@@ -69,28 +72,32 @@ export interface OpenOptions {
   key?: SecretKey;
   /** What stands between the repository and its disk. */
   wrap?: (storage: Storage) => Storage;
+  /** How long segments are. */
+  limits?: Limits;
 }
 
 /** Opens what is in the directory, as the program does when it starts. */
 export async function openRepository(
   root: string,
-  { clock, key, wrap = (storage) => storage }: OpenOptions = {},
+  { clock, key, wrap = (storage) => storage, limits = LIMITS }: OpenOptions = {},
 ): Promise<OpenRepository> {
   const now = (): number => (clock ? clock.now : START_MS);
   const catalog = await openSqlite(join(root, 'catalog.sqlite'));
   await migrate(catalog, new Date(now()));
   const storage = wrap(await openDirectory(root));
   await clearUnfinished(root);
+  const log = createLogger('silent');
   const parts: PublishParts = {
     catalog,
     storage,
     staging: join(root, 'pool/.staging'),
     signingKeys: [holdSecretKey(key ?? (await createKey()))],
-    indexes: new Indexes(catalog, storage),
+    indexes: new Indexes(catalog, storage, log, limits),
     live: await loadLivePublications(catalog),
+    mirror: new Mirror({ storage, staging: join(root, 'dists/.staging'), log }),
     now,
     url: () => 'https://repo.example.org:8443',
-    log: createLogger('silent'),
+    log,
   };
   const publisher = new Publisher(parts);
   return {
@@ -99,6 +106,8 @@ export async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.indexes.close();
+      await parts.mirror.flush();
       await storage.close();
       await catalog.close();
     },
@@ -193,12 +202,26 @@ export const hashBytes = (bytes: Uint8Array): string =>
 export const readKey = async (storage: Storage, key: string): Promise<Buffer> =>
   buffer(await storage.read(key));
 
+/** The bytes of a file of any publication, by its hash. */
+export async function readByHash(
+  { catalog, storage }: OpenRepository,
+  path: string,
+  hex: string,
+): Promise<Buffer> {
+  const directory = path.slice(0, path.lastIndexOf('/') + 1);
+  const name = { suite: 'stable', directory, algorithm: 'SHA256', hex } as const;
+  const file = await findFileByHash(catalog, name);
+  if (!file) throw new Error(`${path} ${hex} is not kept`);
+  return buffer(await readPublishedFile(storage, file));
+}
+
 /** The mirror on disk, its signatures proven by gpgv and sqv; answers its Release file. */
 export async function verifyMirror(
   root: string,
   parts: OpenRepository,
   suite = 'stable',
 ): Promise<string> {
+  await parts.mirror.flush();
   const folder = mkdtempSync(join(root, 'verified-'));
   const [key] = parts.signingKeys;
   if (!key) throw new Error('no signing key');
@@ -222,6 +245,8 @@ export async function verifyMirror(
 
 /** A disk that fails at the n-th write, from the first on; it counts in any case. */
 export class FailingDisk {
+  /** The keys that count: what a publication is made of, not its mirror, which follows later. */
+  watched = /^pool\/|\/\.segments\//;
   writes = 0;
   /** Writes under way. */
   pending = 0;
@@ -230,6 +255,7 @@ export class FailingDisk {
   readonly wrap = (storage: Storage): Storage => ({
     ...storage,
     write: async (key, source) => {
+      if (!this.watched.test(key)) return storage.write(key, source);
       this.writes += 1;
       if (this.writes === this.failAt) throw new Error('EIO: the disk was told to fail');
       this.pending += 1;

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadLivePublications } from '../../src/repository/live.ts';
-import { readPublishedFile, repairMirror } from '../../src/repository/mirror.ts';
 import {
   getPublication,
   isDueForSigning,
   listPublications,
   signSuiteAgain,
 } from '../../src/repository/publications.ts';
+import { readPublishedFile } from '../../src/repository/published-files.ts';
 import { createSuite } from '../../src/repository/suites.ts';
 import type { SecretKey } from '../../src/signing/key.ts';
 import { checkListedFiles, readField, readListedFiles } from '../e2e/signatures.ts';
@@ -28,7 +28,7 @@ import {
   type OpenRepository,
   openRepository,
   publishFirst,
-  readKey,
+  readByHash,
   STABLE,
   START_MS,
   signAgain,
@@ -55,7 +55,11 @@ afterEach(async () => {
   rmSync(root, { recursive: true });
 });
 
-const onDisk = (path: string): Promise<Buffer> => readFile(join(root, 'dists/stable', path));
+/** What the mirror holds once it has followed. */
+async function onDisk(path: string): Promise<Buffer> {
+  await parts.mirror.flush();
+  return readFile(join(root, 'dists/stable', path));
+}
 const dateOf = (release: string): number => Date.parse(readField(release, 'Date') ?? '');
 const liveRelease = (suite = 'stable'): string => parts.live.get(suite)?.release.toString() ?? '';
 
@@ -84,7 +88,7 @@ describe('a publication', () => {
     const served = async (path: string): Promise<Buffer> => {
       const file = live?.files.get(path);
       if (!live || !file) throw new Error(`${path} is not published`);
-      return buffer(await readPublishedFile(parts.storage, live, file));
+      return buffer(await readPublishedFile(parts.storage, file));
     };
     expect(await checkListedFiles(files, served)).toEqual([]);
   });
@@ -94,11 +98,7 @@ describe('a publication', () => {
     await ingest(parts, [createPackage({ name: 'hello' })]);
     for (const { path, sha256 } of readListedFiles(liveRelease())) {
       if (!path.endsWith('.gz')) continue;
-      const folder = path.slice(0, path.lastIndexOf('/'));
-      const stored = await readKey(
-        parts.storage,
-        `dists/stable/${folder}/by-hash/SHA256/${sha256}`,
-      );
+      const stored = await readByHash(parts, path, sha256);
       const plain = execFileSync('gzip', ['-dc'], { input: stored });
       expect(plain.equals(await onDisk(path.replace('.gz', '')))).toBe(true);
     }
@@ -129,15 +129,13 @@ describe('a publication', () => {
   it('makes only the touched indexes again', async () => {
     await publishFirst(parts, { components: ['main', 'extra'] });
     await ingest(parts, [createPackage({ name: 'hello' })]);
-    const before = new Set(await listKeys(parts.storage, 'dists/stable/'));
+    await parts.mirror.flush();
     const gz = (component: string, one: string): string =>
       join(root, 'dists/stable', component, `binary-${one}`, 'Packages.gz');
     const places = ['main', 'extra'].flatMap((c) => ARCHITECTURES.map((a) => gz(c, a)));
     const inodes = places.map((path) => statSync(path).ino);
     await ingest(parts, [createPackage({ name: 'libx', architecture: 'arm64' })]);
-    const made = (await listKeys(parts.storage, 'dists/stable/')).filter((one) => !before.has(one));
-    expect(made).toHaveLength(1);
-    expect(made[0]).toMatch(/^dists\/stable\/main\/binary-arm64\/by-hash\/SHA256\/[0-9a-f]{64}$/);
+    await parts.mirror.flush();
     // A file that was written again is another file.
     const written = places.filter((path, i) => statSync(path).ino !== inodes[i]);
     expect(written).toEqual([gz('main', 'arm64')]);
@@ -147,6 +145,7 @@ describe('a publication', () => {
     await publishFirst(parts);
     await ingest(parts, [createPackage({ name: 'hello' })]);
     const before = liveRelease();
+    await parts.mirror.flush();
     const keys = await listKeys(parts.storage, 'dists/');
     const { number } = await signAgain(parts);
     expect(number).toBe(3);
@@ -170,9 +169,8 @@ describe('a publication', () => {
     const second = await getPublication(parts, 'stable', 2);
     await ingest(parts, [createPackage({ name: 'other' })]);
     expect(await getPublication(parts, 'stable', 2)).toEqual(second);
-    for (const { key: place, sha256 } of JSON.parse(second.files)) {
-      if (place === null) continue;
-      const bytes = await readKey(parts.storage, place);
+    for (const { path, sha256 } of JSON.parse(second.files)) {
+      const bytes = await readByHash(parts, path, sha256);
       expect(execFileSync('sha256sum', { input: bytes }).toString()).toContain(sha256);
     }
     const numbers = (await listPublications(parts, 'stable')).map((row) => row.number);
@@ -261,7 +259,7 @@ describe('the mirror', () => {
     }
     await parts.close();
     parts = await openRepository(root, { clock, key });
-    for (const live of parts.live.values()) await repairMirror(parts, live);
+    for (const live of parts.live.values()) parts.mirror.follow(live);
     expect(await verifyMirror(root, parts)).toBe(release);
     expect(await checkListedFiles(readListedFiles(release), onDisk)).toEqual([]);
   });
@@ -271,9 +269,13 @@ describe('the mirror', () => {
     const disk = new FailingDisk();
     parts = await openRepository(root, { clock, key, wrap: disk.wrap });
     await publishFirst(parts);
-    disk.failAt = disk.writes + 4; // pool, two indexes, and then the first file of the mirror
+    await parts.mirror.flush();
     await ingest(parts, [createPackage({ name: 'hello' })]);
-    expect(liveRelease()).not.toBe((await onDisk('Release')).toString());
+    disk.watched = /\/binary-amd64\/Packages$/;
+    disk.failAt = disk.writes + 1;
+    await parts.mirror.flush();
+    const mirrored = await readFile(join(root, 'dists/stable/Release'), 'utf8');
+    expect(liveRelease()).not.toBe(mirrored);
     await ingest(parts, [createPackage({ name: 'libx', architecture: 'arm64' })]);
     const release = await verifyMirror(root, parts);
     expect(await checkListedFiles(readListedFiles(release), onDisk)).toEqual([]);

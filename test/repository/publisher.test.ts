@@ -13,7 +13,7 @@ import {
   type OpenRepository,
   openRepository,
   publishFirst,
-  readKey,
+  readByHash,
   signAgain,
 } from './open.ts';
 
@@ -32,9 +32,9 @@ afterEach(async () => {
 /** The names that one publication lists for amd64, unpacked by gzip from where Release says. */
 async function listNames(number: number): Promise<string[]> {
   const row = await getPublication(parts, 'stable', number);
-  const files = JSON.parse(row.files) as { path: string; key: string | null }[];
+  const files = JSON.parse(row.files) as { path: string; sha256: string }[];
   const index = files.find((file) => file.path === 'main/binary-amd64/Packages.gz');
-  const bytes = await readKey(parts.storage, index?.key ?? '');
+  const bytes = await readByHash(parts, index?.path ?? '', index?.sha256 ?? '');
   const plain = execFileSync('gzip', ['-dc'], { input: bytes }).toString();
   return [...plain.matchAll(/^Package: (.*)$/gm)].map((match) => match[1] ?? '');
 }

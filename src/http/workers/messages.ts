@@ -10,6 +10,7 @@ import type { ReadingRules } from '../../fleet/reading.ts';
 import type { Address } from '../../notation.ts';
 import type { Activity } from '../../operations/operation.ts';
 import type { LiveChange, LivePublication } from '../../repository/live.ts';
+import type { HashName, PublishedFile } from '../../repository/published-files.ts';
 import type { ServerPair } from '../judge.ts';
 
 /** The settings that a worker is told; no other, so that no secret is among them. */
@@ -48,6 +49,8 @@ export type ToWorker =
   | { kind: 'change'; order: number; change: Change }
   /** The suites that list a key of the pool or ever did. */
   | { kind: 'suites'; question: number; suites: readonly string[] }
+  /** The file of that hash, null where none is kept. */
+  | { kind: 'file'; question: number; file: PublishedFile | null }
   /** From here on its answers are waited for. */
   | { kind: 'listen' }
   | { kind: 'drain' };
@@ -64,6 +67,8 @@ export type FromWorker =
   | { kind: 'load'; counted: Counters; memoryBytes: number }
   /** Which suites list this key of the pool? */
   | { kind: 'question'; question: number; key: string }
+  /** Which file of a publication that is not in force has this hash? */
+  | { kind: 'file question'; question: number; name: HashName }
   /** What its gate refused, for the audit log. */
   | { kind: 'audit'; entries: readonly AuditEntry[] }
   /** It could not begin. */

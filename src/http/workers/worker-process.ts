@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '../../catalog/audit-chain.ts';
 import { RefusalError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
+import type { HashName, PublishedFile } from '../../repository/published-files.ts';
+import type { FindPast } from '../by-hash.ts';
 import type { Change, FromWorker, ToWorker } from './messages.ts';
 
 /** The listening socket, in the worker: the first descriptor after the channel. */
@@ -36,6 +38,8 @@ export interface WorkerListeners {
   load(load: Extract<FromWorker, { kind: 'load' }>): void;
   /** The suites that list a key of the pool or ever did. */
   findSuites(key: string): Promise<readonly string[]>;
+  /** A file of a publication that is not in force. */
+  findPast: FindPast;
   /** What its gate refused. */
   audit(entries: readonly AuditEntry[]): void;
   /** It is dead; `how` is for people to read. */
@@ -171,6 +175,9 @@ export class WorkerProcess {
       case 'question':
         this.#answer(message.question, message.key);
         break;
+      case 'file question':
+        this.#answerFile(message.question, message.name);
+        break;
       case 'audit':
         this.#listeners.audit(message.entries);
         break;
@@ -188,6 +195,15 @@ export class WorkerProcess {
       // Nothing is known to list it: nobody is let read it.
       () => this.#send({ kind: 'suites', question, suites: [] }),
     );
+  }
+
+  #answerFile(question: number, name: HashName): void {
+    const answer = (file: PublishedFile | undefined): void =>
+      this.#send({ kind: 'file', question, file: file ?? null });
+    this.#listeners.findPast(name).then(answer, (error: unknown) => {
+      this.#log.error({ event: 'file not found', hex: name.hex, error: String(error) });
+      answer(undefined);
+    });
   }
 
   #end(how: string): void {

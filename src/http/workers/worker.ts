@@ -6,7 +6,9 @@
  */
 import type { AuditEntry } from '../../catalog/audit-chain.ts';
 import { RefusalError } from '../../errors.ts';
+import type { HashName, PublishedFile } from '../../repository/published-files.ts';
 import { openDirectory } from '../../storage/directory.ts';
+import { FilesByHash, type FindPast } from '../by-hash.ts';
 import { isFileUrl, serveFile } from '../files.ts';
 import { drainServer, refuseAddress } from '../listen.ts';
 import { createGate, type Gate } from '../server.ts';
@@ -27,10 +29,15 @@ function tell(message: FromWorker, sent: () => void = () => {}): void {
 const tellWhole = (message: FromWorker): Promise<void> =>
   new Promise((resolve) => tell(message, resolve));
 
-async function openGate({ data, values, token }: Beginning, copy: Copy): Promise<Gate> {
+async function openGate(
+  { data, values, token }: Beginning,
+  copy: Copy,
+  findPast: FindPast,
+): Promise<Gate> {
   const { trust, live, readers, activity, log } = copy;
   const storage = await openDirectory(data);
-  const fileParts = { repository: { live, storage }, readers, activity, log };
+  const byHash = new FilesByHash(findPast);
+  const fileParts = { repository: { live, storage }, readers, byHash, activity, log };
   const socket = await openSocketPath(data, RECEPTION_NAME);
   const handOverParts = { socket, token, idleTimeout: values['upload.idleTimeout'] };
   const gateParts = {
@@ -70,6 +77,7 @@ class Worker {
   readonly #report: () => FromWorker;
   /** Question -> what waits for its answer. */
   readonly #questions = new Map<number, (suites: readonly string[]) => void>();
+  readonly #fileQuestions = new Map<number, (file: PublishedFile | undefined) => void>();
   #asked = 0;
   #gate: Gate | undefined;
 
@@ -88,13 +96,27 @@ class Worker {
     });
   }
 
+  #askForFile(name: HashName): Promise<PublishedFile | undefined> {
+    this.#asked += 1;
+    const question = this.#asked;
+    return new Promise((resolve) => {
+      this.#fileQuestions.set(question, resolve);
+      tell({ kind: 'file question', question, name });
+    });
+  }
+
+  answerFile(question: number, file: PublishedFile | null): void {
+    this.#fileQuestions.get(question)?.(file ?? undefined);
+    this.#fileQuestions.delete(question);
+  }
+
   answer(question: number, suites: readonly string[]): void {
     this.#questions.get(question)?.(suites);
     this.#questions.delete(question);
   }
 
   async open(): Promise<void> {
-    const gate = await openGate(this.#beginning, this.#copy);
+    const gate = await openGate(this.#beginning, this.#copy, (name) => this.#askForFile(name));
     const { address } = this.#beginning;
     gate.server.once('error', (error) => fail(refuseAddress('listen', address, error)));
     this.#gate = gate;
@@ -142,6 +164,9 @@ export function runWorker(): void {
         break;
       case 'suites':
         worker?.answer(message.question, message.suites);
+        break;
+      case 'file':
+        worker?.answerFile(message.question, message.file);
         break;
       case 'listen':
         worker?.listen();

@@ -10,6 +10,7 @@ import { TrustFeed } from '../../authority/trust-copy.ts';
 import { listSuitesOfFile } from '../../catalog/packages.ts';
 import type { ReadingRules } from '../../fleet/reading.ts';
 import type { Parts } from '../../operations/operation.ts';
+import { findFileByHash } from '../../repository/published-files.ts';
 import { AuditOutbox } from '../audit-outbox.ts';
 import type { ServerPair } from '../judge.ts';
 import { DRAIN_MS, drainServer, type Front } from '../listen.ts';
@@ -80,6 +81,7 @@ class Workers {
         begin: () => this.#describeAll(),
         load: (load) => this.#count(worker, load),
         findSuites: (key) => listSuitesOfFile(this.#parts.repository.catalog, key),
+        findPast: (name) => findFileByHash(this.#parts.repository.catalog, name),
         // Written down here, where the catalog is; a worker's gate has counted what repeats.
         audit: (entries) => this.#outbox.add(entries),
         ended: (how) => this.#replace(worker, served, how),
