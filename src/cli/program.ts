@@ -21,6 +21,7 @@ import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
+import { addUploadCommand } from './upload.ts';
 import { readVersion } from './version.ts';
 
 /** Every command obeys the same manners; commander copies none of this to commands made later. */
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   addCaCommands(program);
   addCrlCommands(program);
   addSuiteCommands(program);
+  addUploadCommand(program);
   addPackageCommands(program);
   addSweepCommand(program);
   addCheckCommand(program);
