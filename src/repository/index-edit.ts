@@ -42,6 +42,9 @@ export interface IndexEdit {
 /** The catalog does not say what an index was made of: it has to be made anew. */
 export class IndexMismatch extends Error {}
 
+const memberBytesOf = ({ limits }: IndexTools, form: Form): number =>
+  limits.memberBytes ?? form.memberBytes;
+
 /** The members of a segment, those with a removed entry replaced by what stays of them. */
 async function cutSegment(
   segment: Segment,
@@ -76,8 +79,9 @@ async function cutSegment(
 }
 
 async function cutSegments(
-  { form, segments }: Layer,
+  { segments }: Layer,
   edit: IndexEdit,
+  memberBytes: number,
 ): Promise<Map<number, readonly Piece[]>> {
   const replaced = new Map<number, readonly Piece[]>();
   let start = FIRST_POSITION;
@@ -87,7 +91,7 @@ async function cutSegments(
       (one) => comparePositions(one, start) > 0 && comparePositions(one, end) <= 0,
     );
     if (gone.length > 0) {
-      replaced.set(index, await cutSegment(segment, start, gone, edit, form.memberBytes));
+      replaced.set(index, await cutSegment(segment, start, gone, edit, memberBytes));
     }
     start = end;
   }
@@ -126,7 +130,7 @@ async function makeSegment(tools: IndexTools, form: Form, draft: Draft): Promise
   const pieces = draft.parts.flatMap((part) =>
     part.kind === 'segment' ? membersOf(part.segment) : part.pieces,
   );
-  const groups = groupPieces(pieces, form.memberBytes);
+  const groups = groupPieces(pieces, memberBytesOf(tools, form));
   const made = await finishAll(groups.map((group) => makeMember(tools, form, group)));
   const bytes = Buffer.concat(made.map((one) => one.bytes));
   const members = made.map(({ member }) => member);
@@ -214,8 +218,9 @@ export async function editIndex(
   const layers: Layer[] = [];
   for (const [number, layer] of index.layers.entries()) {
     const { form } = layer;
-    const replaced = await cutSegments(layer, edit);
-    const added = packUnits(edit.added, form.memberBytes);
+    const memberBytes = memberBytesOf(tools, form);
+    const replaced = await cutSegments(layer, edit, memberBytes);
+    const added = packUnits(edit.added, memberBytes);
     const drafts = draftSegments(layer.segments, replaced, added, tools.limits);
     const segments = await finishAll(drafts.map((draft) => makeSegment(tools, form, draft)));
     const before = await hashSegments(tools, layer, drafts, segments);
