@@ -174,6 +174,11 @@ export function listChores(parts: OpenedParts, reload: () => Promise<void>): Cho
       },
     },
     {
+      name: 'incoming',
+      due: () => parts.incoming.due,
+      run: () => parts.incoming.expire(),
+    },
+    {
       name: 'server certificate',
       due: () => checkedAt + checkEvery(),
       run: async () => {

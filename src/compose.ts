@@ -24,6 +24,7 @@ import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
 import { CheckRuns } from './repository/check-runs.ts';
+import { Incoming } from './repository/incoming.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { Mirror } from './repository/mirror.ts';
@@ -179,6 +180,11 @@ export async function openParts(
       config,
       authority,
       repository,
+      incoming: new Incoming({
+        waitFor: config.values['upload.waitFor'],
+        maxBytes: config.values['upload.maxSize'],
+        now,
+      }),
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
       checks,

@@ -140,6 +140,9 @@ export function distsPrefix(suite?: string): string {
 /** What the keys of every package begin with. */
 export const POOL_PREFIX = 'pool/';
 
+/** By the names of the hashes in such a path, which are those of Release. */
+const HASH_DIGITS = { SHA256: 64, SHA512: 128, MD5Sum: 32 } as const;
+
 /**
  * Where an index is fetched by its hash; `hex` in lower case.
  * @throws RefusalError INPUT_INVALID
@@ -147,10 +150,11 @@ export const POOL_PREFIX = 'pool/';
 export function byHashKey(
   suite: string,
   indexPath: string,
-  algorithm: 'SHA256',
+  algorithm: keyof typeof HASH_DIGITS,
   hex: string,
 ): string {
-  if (!/^[0-9a-f]{64}$/.test(hex)) throw invalid(`${quoteText(hex)} is not a ${algorithm} hash`);
+  if (!/^[0-9a-f]+$/.test(hex) || hex.length !== HASH_DIGITS[algorithm])
+    throw invalid(`${quoteText(hex)} is not a ${algorithm} hash`);
   const directory = indexPath.slice(0, indexPath.lastIndexOf('/') + 1);
   return distsKey(suite, `${directory}by-hash/${algorithm}/${hex}`);
 }

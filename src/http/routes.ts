@@ -39,6 +39,7 @@ export const ROUTES: Readonly<Record<RoutedName, Route>> = {
   'suite.publish': post('/v1/suites/{suite}/publish'),
   'suite.import': post('/v1/suites/{suite}/import'),
   'import.list': get('/v1/imports'),
+  'suite.export': post('/v1/export'),
   'publication.list': get('/v1/suites/{suite}/publications'),
   'publication.show': get('/v1/suites/{suite}/publications/{number}'),
   'publication.diff': get('/v1/suites/{suite}/publications/{from}/diff/{to}'),

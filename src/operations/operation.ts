@@ -8,6 +8,7 @@ import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
 import type { CheckRuns } from '../repository/check-runs.ts';
+import type { Incoming } from '../repository/incoming.ts';
 import type { SweepParts } from '../repository/sweep-parts.ts';
 import type { Reserve } from '../storage/reserve.ts';
 
@@ -48,6 +49,8 @@ export interface Parts {
   config: Config;
   authority: Authority;
   repository: SweepParts;
+  /** Files that came alone and wait for what names them. */
+  incoming: Incoming;
   readers: Readers;
   activity: Activity;
   checks: CheckRuns;

@@ -15,6 +15,7 @@ import {
 import { repairCheck, showCheck, startCheck } from './check.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
+import { exportSuites } from './exports.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
@@ -57,6 +58,7 @@ export const OPERATIONS = {
   'suite.remove': removeSuite,
   'suite.import': importSuite,
   'import.list': showImports,
+  'suite.export': exportSuites,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,

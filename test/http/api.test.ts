@@ -84,6 +84,7 @@ const ATTEMPTS: Record<RoutedName, Attempt> = {
   'suite.publish': { roles: ADMIN, path: suite, body: () => ({}) },
   'suite.import': { roles: ADMIN, path: suite, body: () => ({ source: packages }) },
   'import.list': { roles: WATCHERS },
+  'suite.export': { roles: ADMIN, body: () => ({ directory: `${data}-export` }) },
   'backup.snapshot': { roles: ADMIN, body: () => ({}) },
   'publication.list': { roles: ALL_BUT_HOSTS, path: suite },
   'publication.show': { roles: ALL_BUT_HOSTS, path: () => ({ suite: 'stable', number: '1' }) },

@@ -160,11 +160,11 @@ describe('an index made of segments', () => {
       const before = new Set(index.layers[0]?.image.parts.map(({ key }) => key));
       units.push(stanza(number));
       index = await editIndex(tools, index, { ...none, added: units.slice(-1) });
-      await persist(tools, index);
       for (const { key, size } of index.layers[0]?.image.parts ?? []) {
         if (!before.has(key)) written += size;
       }
     }
+    await persist(tools, index);
     await check(index, units);
     const size = index.layers[0]?.image.size ?? 0;
     const full = Math.ceil(size / limits.segmentBytes);
