@@ -1,6 +1,6 @@
 /** Operations on what suites list: packages copied, removed, phased. Floor 5. */
 import { z } from 'zod';
-import type { StandingPackage } from '../catalog/packages.ts';
+import type { StandingPackage } from '../catalog/standing.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { copyPackages as copy } from '../repository/copy.ts';
@@ -130,6 +130,7 @@ export const removePackages = defineOperation({
   summary: 'Take packages out of a suite; publications of before list them still',
   roles: ADMINS,
   changes: true,
+  spendsReserve: true,
   input: z.object(place),
   output: z.object({
     suite: z.string(),
