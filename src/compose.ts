@@ -23,6 +23,8 @@ import { createReadingSource, DEFAULT_GROUP } from './fleet/groups.ts';
 import { Readers } from './fleet/reading.ts';
 import type { Logger } from './log.ts';
 import type { Parts } from './operations/operation.ts';
+import { CheckRuns } from './repository/check-runs.ts';
+import { Incoming } from './repository/incoming.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { Mirror } from './repository/mirror.ts';
@@ -79,7 +81,7 @@ export function listServerNames(config: Config, recorded: readonly string[]): st
 }
 
 /** The name in the URL that hosts are given; one that the server certificate carries. */
-function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
+export function choosePublicName(config: Config, recorded: readonly string[], site: Site): string {
   const { host } = config.values.listen;
   const shown = site.server?.current.leaf.dnsNames.find(isHostName);
   const local = ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host);
@@ -110,10 +112,14 @@ export async function isInitialised(
 const refuseEmpty = (): RefusalError =>
   new RefusalError(
     'NOT_INITIALISED',
-    'this data directory holds no repository: run `aptkeep init` first, or name another with --data',
+    'this data directory holds no repository: run `aptkeep init` first, or name another with --data; where its catalog was lost, `aptkeep check --repair` makes it again',
   );
 
-async function openRepository(
+/** The catalog in a file, made where it is missing; not migrated. */
+export const openCatalog = (path: string): Promise<Catalog> => openSqlite(path);
+
+/** What works on the packages of a data directory that the caller has locked. */
+export async function openRepository(
   config: Config,
   catalog: Catalog,
   signingKeys: SigningKey[],
@@ -169,18 +175,26 @@ export async function openParts(
       url: () => opened.url,
     });
     const recorded = await readRecordedNames(catalog);
+    const checks = new CheckRuns(now);
     const opened: OpenedParts = {
       config,
       authority,
       repository,
+      incoming: new Incoming({
+        waitFor: config.values['upload.waitFor'],
+        maxBytes: config.values['upload.maxSize'],
+        now,
+      }),
       readers: new Readers(createReadingSource(catalog, authority.foreign ? DEFAULT_GROUP : null)),
       activity: createActivity(now()),
+      checks,
       reserve: createReserve(config.data),
       url: `https://${choosePublicName(config, recorded, site)}:${config.values.listen.port}`,
       serverNames: async () => listServerNames(config, await readRecordedNames(catalog)),
       log,
       now,
       async close() {
+        await checks.stop();
         await repository.close();
         await ground.release();
       },

@@ -41,6 +41,7 @@ export const REFUSALS = {
   ALREADY_INITIALISED: 'Already initialised',
   NOT_INITIALISED: 'Not initialised',
   DIRECTORY_IN_USE: 'Data directory in use',
+  CHECK_FAILED: 'Check not finished',
   ADDRESS_UNAVAILABLE: 'Address not available',
   TOO_LARGE: 'Too large',
   RANGE_UNSATISFIABLE: 'Range not satisfiable',

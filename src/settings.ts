@@ -160,6 +160,11 @@ export const SETTINGS = {
   ),
   'upload.maxSize': setting(size, '4GiB', 'the largest file an upload may hold'),
   'upload.idleTimeout': setting(duration, '60s', 'how long an upload may stand still'),
+  'upload.waitFor': setting(
+    duration,
+    '6h',
+    'how long a file that came alone waits for the .changes or .dsc that names it',
+  ),
   'suite.validFor': setting(
     duration,
     '7d',

@@ -16,6 +16,7 @@ const FLOORS: Record<string, number> = {
   'daemon.ts': 8,
   'worker.ts': 8,
   'chores.ts': 7,
+  'recover.ts': 7,
   http: 7,
   'compose.ts': 6,
   dashboard: 5,

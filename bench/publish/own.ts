@@ -2,19 +2,13 @@
  * aptkeep as the others see it: the real server, a package handed over by a fresh curl or by a
  * client that has its connection already, over mutual TLS.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type BenchServer, PROGRAM, runProgram, startServer } from '../server.ts';
-import {
-  type Cost,
-  inOrder,
-  readThreadsCpu,
-  readWritten,
-  runCommand,
-  watchServer,
-} from './cost.ts';
+import type { Facts } from './corpus.ts';
+import { type Cost, readThreadsCpu, readWritten, runCommand, watchServer } from './cost.ts';
 import { ARCHITECTURE, type Peer, SUITE } from './peer.ts';
 
 /** Uploads that the warm client has under way at once in a burst. */
@@ -82,6 +76,23 @@ export class OwnRepository {
     return promise;
   }
 
+  remove({ name, ...rest }: Facts): Promise<void> {
+    const { version, architecture } = rest;
+    const body = JSON.stringify({ packages: [{ package: name, version, architecture }] });
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': body.length };
+    const url = `${this.server.url}/v1/suites/${SUITE}/packages/remove`;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const post = request(url, { method: 'POST', agent: this.#agent, headers }, (response) => {
+      buffer(response).then((said) => {
+        if (response.statusCode === 200) resolve();
+        else reject(new Error(`remove: ${response.statusCode} ${said}`));
+      }, reject);
+    });
+    post.once('error', reject);
+    post.end(body);
+    return promise;
+  }
+
   get(path: string): Promise<Buffer> {
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     const url = `${this.server.url}/dists/${SUITE}/${path}`;
@@ -106,23 +117,10 @@ export class OwnRepository {
   }
 }
 
-const hasImport = (): boolean => {
-  try {
-    return runProgram('import', '--help').includes('--suite');
-  } catch {
-    return false;
-  }
-};
-
-/** Before there was an import: uploads of a thousand files at a time. */
-async function importByUploads(own: OwnRepository, folders: readonly string[]): Promise<Cost> {
-  await own.begin();
-  return inOrder(
-    folders.map((folder) => () => {
-      const files = readdirSync(folder).map((file) => join(folder, file));
-      return own.curl(files.flatMap((file) => ['-F', `package=@${file}`]));
-    }),
-  );
+/** By a process of its own, as the others do it; the server is not running. */
+export function importFolder(data: string, root: string, ...flags: string[]): Promise<Cost> {
+  const args = ['import', root, '--suite', SUITE, '--data', data, ...flags];
+  return runCommand({ command: PROGRAM, args });
 }
 
 const shared = (own: OwnRepository) => ({
@@ -139,16 +137,13 @@ export function openWarm(name: string, own: OwnRepository): Peer {
     name,
     ...shared(own),
     pool: own.data,
-    async import({ root, folders }) {
-      if (!hasImport()) return importByUploads(own, folders);
-      const args = ['import', root, '--suite', SUITE, '--data', own.data];
-      return runCommand({ command: PROGRAM, args });
-    },
+    import: ({ root }) => importFolder(own.data, root),
     async begin() {
       await own.halt();
       await own.begin();
     },
     add: ({ path }) => watch(() => own.put(path)),
+    remove: (old) => watch(() => own.remove(old)),
     burst: (files) => watch(() => Promise.all(files.map(({ path }) => own.put(path)))),
     async addLarge({ path }) {
       let after = 0;

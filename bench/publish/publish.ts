@@ -11,7 +11,7 @@ import { openAptly, openAptlyApi } from './aptly.ts';
 import { type Corpus, factsOf, openCorpus } from './corpus.ts';
 import { openFtparchive } from './ftparchive.ts';
 import { openInProcess } from './in-process.ts';
-import { OwnRepository, openCurl, openWarm, prepareOwn } from './own.ts';
+import { importFolder, OwnRepository, openCurl, openWarm, prepareOwn } from './own.ts';
 import {
   createSigningKey,
   describePrograms,
@@ -56,6 +56,10 @@ async function openPeers(folder: string, { corpus, key, results, opened }: Stage
   for (const peer of opened) {
     if (peer.import) record(results, ROWS.import, peer.name, await peer.import(corpus));
   }
+  prepareOwn(at('aptkeep-unread'));
+  const unread = await importFolder(at('aptkeep-unread'), corpus.root, '--no-check-data');
+  record(results, ROWS.import, 'aptkeep --no-check-data', unread);
+  rmSync(at('aptkeep-unread'), { recursive: true });
   await own.halt();
   for (const name of ['aptkeep-control', 'aptkeep-inside']) copyTree(at('aptkeep'), at(name));
   copyTree(at('reprepro'), at('reprepro-control'));

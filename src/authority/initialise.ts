@@ -18,7 +18,7 @@ export async function checkCertsEmpty(certs: CertsFolder): Promise<void> {
     if (await certs.exists(file)) {
       throw new RefusalError(
         'ALREADY_INITIALISED',
-        `certs/${file} exists; a key is never overwritten`,
+        `certs/${file} exists; a key is never overwritten. A catalog that was lost is made again by \`aptkeep check --repair\``,
       );
     }
   }

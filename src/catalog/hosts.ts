@@ -61,5 +61,6 @@ export async function moveHost(sql: SqlExecutor, name: string, group: string): P
 
 /** Resolves with whether there was one. */
 export async function deleteHost(sql: SqlExecutor, name: string): Promise<boolean> {
+  await sql.run('DELETE FROM host_package WHERE host = $1', name);
   return (await sql.run('DELETE FROM host WHERE name = $1', name)) > 0;
 }

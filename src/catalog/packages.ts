@@ -230,6 +230,21 @@ export function listPackagesAt(
   );
 }
 
+/** The files beside the .dsc of what a suite listed in one of its publications. */
+export function listPackageFilesOf(
+  sql: SqlExecutor,
+  suite: string,
+  publication: number,
+): Promise<{ filename: string; size: number; sha256: string }[]> {
+  return sql.all(
+    `SELECT DISTINCT f.filename, f.size, f.sha256
+     FROM listing l JOIN package_file f ON f.package_id = l.package_id
+     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)`,
+    suite,
+    publication,
+  );
+}
+
 export async function countPackages(sql: SqlExecutor, suite: string): Promise<number> {
   const row = await sql.get<{ count: number }>(
     'SELECT count(*) AS count FROM listing WHERE suite = $1 AND removed_in IS NULL',

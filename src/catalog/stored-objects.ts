@@ -15,26 +15,28 @@ const POOL_OBJECTS = `SELECT key, size, sha256 FROM (
     UNION SELECT filename, size, sha256 FROM package_file) AS file
   WHERE key > $1 ORDER BY key LIMIT ${PAGE_ROWS}`;
 
-/** The hash by which an index is fetched is the last segment of its key. */
+/** An object of an index is named by its hash. */
 const readHash = (key: string): string => key.slice(key.lastIndexOf('/') + 1);
 
 async function* listIndexObjects(sql: SqlExecutor): AsyncGenerator<StoredObject> {
   const known = new Set<string>();
-  const rows = await sql.all<{ suite: string; number: number }>(
-    'SELECT suite, number FROM publication ORDER BY suite, number',
-  );
-  for (const { suite, number } of rows) {
-    const row = await sql.get<{ files: string }>(
-      'SELECT files FROM publication WHERE suite = $1 AND number = $2',
-      suite,
-      number,
+  for (let after = ['', '', '']; ; ) {
+    const rows = await sql.all<{ suite: string; path: string; sha256: string; parts: string }>(
+      `SELECT suite, path, sha256, parts FROM index_file
+       WHERE (suite, path, sha256) > ($1, $2, $3) AND parts IS NOT NULL
+       ORDER BY suite, path, sha256 LIMIT ${PAGE_ROWS}`,
+      ...after,
     );
-    const files = JSON.parse(row?.files ?? '[]') as { key: string | null; size: number }[];
-    for (const { key, size } of files) {
-      if (key === null || known.has(key)) continue;
-      known.add(key);
-      yield { key, size, sha256: readHash(key) };
+    for (const { parts } of rows) {
+      for (const [key, size] of JSON.parse(parts) as [string, number][]) {
+        if (known.has(key)) continue;
+        known.add(key);
+        yield { key, size, sha256: readHash(key) };
+      }
     }
+    const last = rows.at(-1);
+    if (!last || rows.length < PAGE_ROWS) return;
+    after = [last.suite, last.path, last.sha256];
   }
 }
 

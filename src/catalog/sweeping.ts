@@ -159,24 +159,11 @@ export function listUnneeded(
 export async function deletePackage(sql: SqlExecutor, id: string): Promise<boolean> {
   const listed = await sql.get('SELECT 1 AS one FROM listing WHERE package_id = $1 LIMIT 1', id);
   if (listed) return false;
+  await sql.run('DELETE FROM host_package WHERE package_id = $1', id);
   await sql.run('DELETE FROM package_contents WHERE package_id = $1', id);
   await sql.run('DELETE FROM package_file WHERE package_id = $1', id);
   await sql.run('DELETE FROM package WHERE id = $1', id);
   return true;
-}
-
-/** A further file of a package: of a source package, beside its .dsc. */
-export interface FurtherFile {
-  filename: string;
-  size: number;
-  sha256: string;
-}
-
-export function listFurtherFiles(sql: SqlExecutor, id: string): Promise<FurtherFile[]> {
-  return sql.all(
-    'SELECT filename, size, sha256 FROM package_file WHERE package_id = $1 ORDER BY filename',
-    id,
-  );
 }
 
 /** Those of the keys that a package, or a source package's further file, has as its own. */

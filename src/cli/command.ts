@@ -96,6 +96,8 @@ export interface Leaf {
   options?: (command: Command) => void;
   /** What commander cannot say of the usage; asked before a repository is opened. */
   check?: (options: LeafOptions, words: unknown[]) => void;
+  /** What is done before a repository is opened, where that may not be possible yet. */
+  prepare?: (options: LeafOptions & TargetOptions) => Promise<void>;
   /** `words` are the arguments in order; a variadic one arrives as an array. */
   run: (performer: Performer, options: LeafOptions, words: unknown[]) => Promise<Shown>;
   /** What is shown in place of a failure, where that is an answer too. */
@@ -147,6 +149,7 @@ export function addLeaf(parent: Command, leaf: Leaf): Command {
     const words = given.slice(0, -2);
     leaf.check?.(options, words);
     try {
+      await leaf.prepare?.(options);
       const performer = await openTarget(options);
       try {
         print(await leaf.run(performer, options, words), options.json);

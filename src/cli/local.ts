@@ -5,6 +5,7 @@ import { discardFiles, receiveFile } from '../http/receive.ts';
 import { createLocalActor } from '../http/socket.ts';
 import { createLogger } from '../log.ts';
 import { perform } from '../operations/perform.ts';
+import type { ReceivedFile } from '../repository/ingest-request.ts';
 import type { Performer } from './performer.ts';
 import { openUpload } from './upload-file.ts';
 
@@ -15,16 +16,14 @@ export async function openLocally(config: Config): Promise<Performer> {
   return {
     isServer: false,
     perform: (name, input) => perform(parts, actor, name, input),
-    async upload(path, { suite, component }, progress) {
-      const file = await receiveFile(parts, openUpload(path, progress));
+    async upload(paths, { suite, component, anyDistribution }, progress) {
+      const files: ReceivedFile[] = [];
       try {
-        const input = { files: [file], suite, ...(component === undefined ? {} : { component }) };
-        const { packages, created } = await perform(parts, actor, 'package.add', input);
-        const [added] = packages;
-        if (!added) throw new Error('package.add answered without a package');
-        return { added, created };
+        for (const path of paths) files.push(await receiveFile(parts, openUpload(path, progress)));
+        const place = { suite, anyDistribution, ...(component === undefined ? {} : { component }) };
+        return await perform(parts, actor, 'package.add', { files, ...place });
       } finally {
-        await discardFiles([file]);
+        await discardFiles(files);
       }
     },
     close: () => parts.close(),

@@ -7,6 +7,8 @@ import type { InputOf, OutputOf } from '../operations/table.ts';
 export interface UploadPlace {
   suite: string;
   component: string | undefined;
+  /** A .changes for another suite is meant for this one. */
+  anyDistribution: boolean;
 }
 
 /** Told how many bytes more are on their way. */
@@ -16,11 +18,14 @@ export interface Performer {
   /** Whether a server carries it out, and not this process on the directory itself. */
   readonly isServer: boolean;
   perform<Name extends RoutedName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>;
-  /** Hands over one file; `created` is false where exactly these bytes were there before. */
+  /**
+   * Hands over files that are taken whole or not at all; `created` is false where exactly these
+   * bytes were there before.
+   */
   upload(
-    file: string,
+    files: readonly string[],
     place: UploadPlace,
     progress: Progress,
-  ): Promise<{ added: AddedPackage; created: boolean }>;
+  ): Promise<{ packages: AddedPackage[]; created: boolean }>;
   close(): Promise<void>;
 }

@@ -5,9 +5,11 @@ import { addAuditCommands } from './audit.ts';
 import { addBackupCommands } from './backup.ts';
 import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
+import { addExportCommand } from './export.ts';
 import { addGroupCommands } from './group.ts';
 import { addHostCommands } from './host.ts';
 import { addImportCommand } from './import.ts';
@@ -19,6 +21,7 @@ import { addSignerCommands } from './signer.ts';
 import { addStatusCommands } from './status.ts';
 import { addSuiteCommands } from './suite.ts';
 import { addSweepCommand } from './sweep.ts';
+import { addUploadCommand } from './upload.ts';
 import { readVersion } from './version.ts';
 
 /** Every command obeys the same manners; commander copies none of this to commands made later. */
@@ -41,10 +44,13 @@ export function createProgram(): Command {
   addCaCommands(program);
   addCrlCommands(program);
   addSuiteCommands(program);
+  addUploadCommand(program);
   addPackageCommands(program);
   addSweepCommand(program);
+  addCheckCommand(program);
   addBackupCommands(program);
   addImportCommand(program);
+  addExportCommand(program);
   addKeyCommands(program);
   addSignerCommands(program);
   addHostCommands(program);

@@ -2,7 +2,7 @@
  * Operations over HTTP: through mutual TLS to a server anywhere, or through the private socket of
  * the server that runs on this data directory. Floor 9.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import {
   Agent as HttpAgent,
   request as httpRequest,
@@ -20,7 +20,8 @@ import { withSocketPath } from '../http/socket.ts';
 import type { AddedPackage } from '../operations/packages.ts';
 import { repairPair } from './pair.ts';
 import type { Performer, UploadPlace } from './performer.ts';
-import { openUpload } from './upload-file.ts';
+import { openForm, openRaw } from './upload-file.ts';
+import { isPaper } from './upload-group.ts';
 
 /** Sends one request; `body` is JSON text or a stream of known length. */
 type Send = (
@@ -179,13 +180,15 @@ function createPerformer(send: Send, close: () => void): Performer {
       ).toString();
       return (await readAnswer(await send(method, query ? `${filled}?${query}` : filled))) as never;
     },
-    async upload(file, place, progress) {
-      const { size } = await stat(file);
-      const content = openUpload(file, progress);
-      const body = { content, type: 'application/octet-stream', size };
-      const response = await send('PUT', uploadPath(file, place), body);
-      const added = (await readAnswer(response)) as AddedPackage;
-      return { added, created: response.statusCode === 201 };
+    async upload(files, place, progress) {
+      const [only = ''] = files;
+      const isForm = files.length > 1 || isPaper(only);
+      const body = isForm ? await openForm(files, progress) : await openRaw(only, progress);
+      const path = uploadPath(isForm ? undefined : only, place);
+      const response = await send(isForm ? 'POST' : 'PUT', path, body);
+      const added = (await readAnswer(response)) as AddedPackage | { packages: AddedPackage[] };
+      const packages = 'packages' in added ? added.packages : [added];
+      return { packages, created: response.statusCode === 201 };
     },
     async close() {
       close();
@@ -193,7 +196,11 @@ function createPerformer(send: Send, close: () => void): Performer {
   };
 }
 
-function uploadPath(file: string, { suite, component }: UploadPlace): string {
-  const segments = [suite, ...(component === undefined ? [] : [component]), basename(file)];
-  return `/upload/${segments.map(encodeURIComponent).join('/')}`;
+function uploadPath(
+  file: string | undefined,
+  { suite, component, anyDistribution }: UploadPlace,
+): string {
+  const segments = [suite, component, file === undefined ? undefined : basename(file)];
+  const path = segments.filter((segment) => segment !== undefined).map(encodeURIComponent);
+  return `/upload/${path.join('/')}${anyDistribution ? '?distribution=any' : ''}`;
 }

@@ -21,6 +21,8 @@ export interface AptSource {
     origin: string;
     components: readonly string[];
     options?: { notAutomatic: boolean };
+    /** Whether it has an index of sources: apt complains of one that is not there. */
+    hasSources?: boolean;
   }[];
   /** The certificate of this host, PEM; null where it has yet to be asked for. */
   certificate: string | null;
@@ -57,7 +59,7 @@ function renderPins(source: AptSource): string {
 function renderSources(source: AptSource, root: string): string {
   const stanzas = source.suites.map((suite) =>
     [
-      'Types: deb',
+      `Types: deb${suite.hasSources ? ' deb-src' : ''}`,
       `URIs: ${source.url}/`,
       `Suites: ${suite.name}`,
       `Components: ${suite.components.join(' ')}`,

@@ -40,8 +40,11 @@ interface Resource extends Validators {
 const TYPES: Readonly<Record<string, string>> = {
   deb: 'application/vnd.debian.binary-package',
   udeb: 'application/vnd.debian.binary-package',
+  ddeb: 'application/vnd.debian.binary-package',
   gz: 'application/gzip',
   xz: 'application/x-xz',
+  bz2: 'application/x-bzip2',
+  asc: 'application/pgp-signature',
   gpg: 'application/pgp-signature',
 };
 

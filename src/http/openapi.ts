@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { REFUSALS, type RefusalCode } from '../errors.ts';
 import type { Operation, Parts } from '../operations/operation.ts';
+import { waitingDescription } from '../operations/packages.ts';
 import { OPERATIONS } from '../operations/table.ts';
 import { STATUSES } from './refusals.ts';
 import { REPRESENTATIONS } from './representations.ts';
@@ -81,6 +82,15 @@ function describeUploads(): Json {
   const { roles, output } = OPERATIONS['package.add'];
   const schema = schemaOf(output.shape.packages.element, 'output');
   const many = { type: 'object', properties: { packages: { type: 'array', items: schema } } };
+  const waiting = schemaOf(waitingDescription, 'output');
+  const distribution = {
+    name: 'distribution',
+    in: 'query',
+    description:
+      'any: take a .changes whose Distribution is another suite, where no signature is asked for',
+    required: false,
+    schema: { type: 'string', enum: ['any'] },
+  };
   const parameter = (name: string): Json => ({
     name,
     in: 'path',
@@ -93,15 +103,20 @@ function describeUploads(): Json {
   });
   const describe = (summary: string, names: string[], body: Json, one: Json): Json => ({
     summary,
-    description: `Roles: ${roles.join(', ')}. Answered when apt can install the package.`,
+    description: `Roles: ${roles.join(', ')}. Answered when apt can install the package. A .changes or .dsc is taken with all that it names, or not at all.`,
     tags: ['package'],
-    parameters: names.map(parameter),
+    parameters: [...names.map(parameter), distribution],
     requestBody: { required: true, content: body },
     responses: {
       201: answer('Added', one),
       200: answer('Exactly these bytes were there already', one),
+      ...(names.includes('file') ? { 202: kept } : {}),
       default: PROBLEM,
     },
+  });
+  const kept = answer('Kept until a .changes or .dsc names it; not published', {
+    type: 'object',
+    properties: { waiting },
   });
   const raw = { 'application/octet-stream': { schema: {} } };
   const part = { type: 'string', contentMediaType: 'application/octet-stream' };
@@ -112,9 +127,9 @@ function describeUploads(): Json {
   };
   const either = { oneOf: [schema, many] };
   const paths = {
-    '/upload/{suite}/{file}': { put: describe('Upload one file', ['suite', 'file'], raw, schema) },
+    '/upload/{suite}/{file}': { put: describe('Upload one file', ['suite', 'file'], raw, either) },
     '/upload/{suite}/{component}/{file}': {
-      put: describe('Upload one file to a component', ['suite', 'component', 'file'], raw, schema),
+      put: describe('Upload one file to a component', ['suite', 'component', 'file'], raw, either),
     },
     '/upload/{suite}': { post: describe('Upload files as a form', ['suite'], form, either) },
     '/upload/{suite}/{component}': {

@@ -20,6 +20,13 @@ const FIELD_NAME = 'package';
 interface Place {
   suite: string;
   component: string | undefined;
+  anyDistribution: boolean;
+}
+
+/** What was received; `name` where it came alone, by PUT. */
+interface Received {
+  files: readonly ReceivedFile[];
+  name?: string;
 }
 
 /**
@@ -49,17 +56,22 @@ async function addReceived(
   parts: Parts,
   request: Request,
   response: Response,
-  place: Place,
-  files: readonly ReceivedFile[],
+  { suite, component, anyDistribution }: Place,
+  { files, name }: Received,
 ): Promise<void> {
   request.socket.setTimeout(0);
   parts.activity.uploads += files.length;
   const added = await perform(parts, actorOf(request), 'package.add', {
     files: [...files],
-    suite: place.suite,
-    ...(place.component === undefined ? {} : { component: place.component }),
+    ...{ suite, anyDistribution },
+    ...(component === undefined ? {} : { component }),
+    ...(name === undefined ? {} : { name }),
   });
   request.socket.setTimeout(parts.config.values['upload.idleTimeout']);
+  if (added.waiting.length > 0) {
+    response.status(202).json({ waiting: added.waiting[0] });
+    return;
+  }
   const body = added.packages.length === 1 ? added.packages[0] : { packages: added.packages };
   response.status(added.created ? 201 : 200).json(body);
 }
@@ -89,7 +101,8 @@ async function receivePut(
     announced === undefined ? undefined : Number(announced),
   );
   try {
-    await addReceived(parts, request, response, place, [file]);
+    const { file: name = '' } = request.params as { file?: string };
+    await addReceived(parts, request, response, place, { files: [file], name });
   } finally {
     await discardFiles([file]);
   }
@@ -158,7 +171,7 @@ async function receivePost(
     if (received.length === 0) {
       throw new RefusalError('INPUT_INVALID', `no part named "${FIELD_NAME}" in the form`);
     }
-    await addReceived(parts, request, response, place, received);
+    await addReceived(parts, request, response, place, { files: received });
   } finally {
     await discardFiles(Object.values(received));
   }
@@ -166,7 +179,11 @@ async function receivePost(
 
 function readPlace(request: Request): Place {
   const { suite, component } = request.params as { suite?: string; component?: string };
-  return { suite: suite ?? '', component };
+  const { distribution } = request.query;
+  if (distribution !== undefined && distribution !== 'any') {
+    throw new RefusalError('INPUT_INVALID', 'distribution: "any" is all that may be asked for');
+  }
+  return { suite: suite ?? '', component, anyDistribution: distribution === 'any' };
 }
 
 /** The routes below /upload; express hands refusals on. */

@@ -5,10 +5,15 @@ import { ROLES } from '../authority/profiles.ts';
 import { chooseRenewal, renewCertificate as renew } from '../authority/renew.ts';
 import { issueServerCertificate } from '../authority/server-certificate.ts';
 import type { CertificateRow } from '../catalog/certificates.ts';
+import {
+  findInstalled,
+  type InstalledPackage,
+  replaceHostPackages,
+} from '../catalog/host-packages.ts';
 import { recordReport } from '../catalog/hosts.ts';
 import { RefusalError } from '../errors.ts';
 import { readCertificate } from '../pki/certificate.ts';
-import { type Actor, ADMINS, defineOperation } from './operation.ts';
+import { type Actor, ADMINS, defineOperation, type Parts } from './operation.ts';
 
 const request = z.object({ csr: z.string().describe('PKCS#10, PEM; only its key is used') });
 
@@ -89,6 +94,25 @@ export const showSelf = defineOperation({
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex');
 
+/** Lines that are none are passed over: a host may have what no repository would take. */
+function readInstalled(text: string): InstalledPackage[] {
+  return text.split('\n').flatMap((line) => {
+    const [name, version, architecture] = line.trim().split(' ');
+    return name && version && architecture ? [{ name, version, architecture }] : [];
+  });
+}
+
+/** Only what the catalog has: what else is on a host is nobody's business here. */
+async function recordInstalled(
+  parts: Parts,
+  host: string,
+  installed: readonly InstalledPackage[],
+): Promise<void> {
+  const { catalog } = parts.authority;
+  const ids = await findInstalled(catalog, installed);
+  await catalog.transaction((sql) => replaceHostPackages(sql, host, ids));
+}
+
 export const reportHost = defineOperation({
   summary: 'What a host has installed, so that a rotation can count who has the old files',
   roles: ['host'],
@@ -97,6 +121,11 @@ export const reportHost = defineOperation({
     serverCa: sha256.describe('of its ca.crt'),
     keyring: sha256.describe('of its keyring file'),
     client: z.string().regex(/^[\x21-\x7e]{1,64}$/, '1 to 64 printable characters'),
+    packages: z
+      .string()
+      .transform(readInstalled)
+      .optional()
+      .describe('what is installed, a line each: name, version, architecture'),
   }),
   output: z.object({ host: z.string(), reportedAt: z.string() }),
   subject: (input) => input.client,
@@ -109,6 +138,7 @@ export const reportHost = defineOperation({
       reported_client: input.client,
     });
     if (!known) throw new RefusalError('HOST_UNKNOWN', `host ${actor.name} was removed`);
+    if (input.packages) await recordInstalled(parts, actor.name, input.packages);
     return { host: actor.name, reportedAt: reported_at };
   },
 });

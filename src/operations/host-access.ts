@@ -11,6 +11,7 @@ import { type AptSource, listAptFiles } from '../fleet/apt-files.ts';
 import { renderAptScript } from '../fleet/apt-script.ts';
 import { DEFAULT_GROUP, getGroup, holdGroup, moveHost, readSuites } from '../fleet/groups.ts';
 import { renderKit } from '../fleet/kit.ts';
+import { hasSources } from '../repository/index-definitions.ts';
 import { readSuiteRow, type Suite } from '../repository/suites.ts';
 import { exportPublicKeys } from '../signing/signing-key.ts';
 import { describeHost, getHost, host, named, newestValid } from './hosts.ts';
@@ -33,7 +34,10 @@ async function describeSource(
   return {
     host: name,
     url: parts.url,
-    suites: await listReadable(parts, group),
+    suites: (await listReadable(parts, group)).map((suite) => ({
+      ...suite,
+      hasSources: hasSources(parts.repository.live.get(suite.name)),
+    })),
     certificate,
     ca: await readServerCa(parts.authority),
     keyring: exportPublicKeys(parts.repository.signingKeys).armored,

@@ -7,6 +7,8 @@ import type { Config } from '../config.ts';
 import { RefusalError } from '../errors.ts';
 import type { Readers } from '../fleet/reading.ts';
 import type { Logger } from '../log.ts';
+import type { CheckRuns } from '../repository/check-runs.ts';
+import type { Incoming } from '../repository/incoming.ts';
 import type { SweepParts } from '../repository/sweep-parts.ts';
 import type { Reserve } from '../storage/reserve.ts';
 
@@ -47,8 +49,11 @@ export interface Parts {
   config: Config;
   authority: Authority;
   repository: SweepParts;
+  /** Files that came alone and wait for what names them. */
+  incoming: Incoming;
   readers: Readers;
   activity: Activity;
+  checks: CheckRuns;
   /** What a full disk gives back. */
   reserve: Reserve;
   /** Where hosts reach the server, without a slash at the end. */

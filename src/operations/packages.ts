@@ -8,7 +8,10 @@ import {
 } from '../catalog/packages.ts';
 import { compareVersions } from '../deb/version.ts';
 import { RefusalError } from '../errors.ts';
-import { ingestPackages, type ReceivedFile } from '../repository/ingest.ts';
+import type { WaitingFile } from '../repository/incoming.ts';
+import { ingestPackages } from '../repository/ingest.ts';
+import type { ReceivedFile } from '../repository/ingest-request.ts';
+import { ingestLone } from '../repository/lone-file.ts';
 import { type Actor, defineOperation, REPOSITORY_READERS } from './operation.ts';
 
 const listed = z.object({
@@ -38,7 +41,22 @@ const added = z.object({
   publication: z.number().describe('the publication that holds it'),
 });
 
+const waiting = z.object({
+  file: z.string().describe('the name under which it was sent'),
+  size: z.number(),
+  sha256: z.string(),
+  until: z.string().describe('forgotten then, unless a .changes or .dsc has named it'),
+});
+
+export const waitingDescription = waiting;
 export type AddedPackage = z.output<typeof added>;
+
+const describeWaiting = ({ name, file, until }: WaitingFile): z.input<typeof waiting> => ({
+  file: name,
+  size: file.size,
+  sha256: file.sha256,
+  until: new Date(until).toISOString(),
+});
 
 function describePackage(row: ListedPackage): z.input<typeof listed> {
   return {
@@ -67,30 +85,46 @@ export function checkUploadSuite(actor: Actor, suite: string): void {
 }
 
 export const addPackages = defineOperation({
-  summary: 'Add received packages to a suite; answered when apt can install them',
+  summary:
+    'Add received packages, .dsc and .changes to a suite; answered when apt can install them',
   roles: ['uploader', 'admin'],
   changes: true,
   input: z.object({
     files: z.array(z.custom<ReceivedFile>()).min(1),
     suite: z.string(),
     component: z.string().optional(),
+    name: z.string().optional().describe('of a file sent alone, which may have to wait'),
+    anyDistribution: z
+      .boolean()
+      .default(false)
+      .describe('also a .changes for another suite, where no signature is asked for'),
   }),
-  output: z.object({ packages: z.array(added), created: z.boolean() }),
+  output: z.object({
+    packages: z.array(added),
+    created: z.boolean(),
+    waiting: z.array(waiting),
+  }),
   subject: (input) => `${input.suite} ${input.files.map((file) => file.sha256).join(' ')}`,
   async run(parts, input, actor, note) {
     checkUploadSuite(actor, input.suite);
-    const results = await ingestPackages(parts.repository, {
-      files: input.files,
-      suite: input.suite,
-      component: input.component,
-      actor: actor.name,
-      packages: actor.packages,
+    const { name, files, suite, component, anyDistribution } = input;
+    const { packages, confirm } = actor;
+    const asked = {
+      ...{ suite, component, anyDistribution, actor: actor.name, packages, confirm },
       notes: [note],
-      confirm: actor.confirm,
-    });
+    };
+    const [file] = files;
+    const { results, waiting } =
+      name !== undefined && file !== undefined && files.length === 1
+        ? await ingestLone(parts.repository, parts.incoming, asked, { name, file })
+        : {
+            results: await ingestPackages(parts.repository, { ...asked, files }),
+            waiting: undefined,
+          };
     return {
       packages: results.map(({ isNew: _isNew, ...result }) => result),
       created: results.some((result) => result.isNew),
+      waiting: waiting ? [describeWaiting(waiting)] : [],
     };
   },
 });

@@ -1,8 +1,8 @@
 /** Freeing what nothing needs any more, and saying beforehand what that would be. Floor 5. */
 import { z } from 'zod';
+import { listHeldPackages } from '../catalog/host-packages.ts';
 import { lockDirectory } from '../catalog/lock-file.ts';
-import type { KeepingRules } from '../repository/horizon.ts';
-import { NO_NEEDS } from '../repository/horizon.ts';
+import { type KeepingRules, NO_NEEDS } from '../repository/horizon.ts';
 import { type SweepReport, sweepRepository } from '../repository/sweep.ts';
 import { ADMINS, defineOperation, type Parts, READERS } from './operation.ts';
 
@@ -61,7 +61,12 @@ export async function sweepAsConfigured(
   { actor, dryRun, foreign }: { actor: string; dryRun: boolean; foreign: boolean },
 ): Promise<SweepReport> {
   const rules = readKeepingRules(parts);
-  const request = { rules, needs: NO_NEEDS, dryRun, foreign, actor };
+  const needs = {
+    ...NO_NEEDS,
+    // What a host has installed, it may have to be given again.
+    listNeeded: () => listHeldPackages(parts.repository.catalog),
+  };
+  const request = { rules, needs, dryRun, foreign, actor };
   if (dryRun) return sweepRepository(parts.repository, request);
   // A backup under way still reads what its snapshot of the catalog refers to.
   const lock = await lockDirectory(parts.config.data, 0, 'aptkeep.keep.lock');

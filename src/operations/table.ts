@@ -12,8 +12,10 @@ import {
   showCertificate,
   testCertificate,
 } from './certificates.ts';
+import { repairCheck, showCheck, startCheck } from './check.ts';
 import { exportCrl, refreshCrl, showCrl } from './crl.ts';
 import { enrolHost, renewCertificate, renewServer, reportHost, showSelf } from './enrolment.ts';
+import { exportSuites } from './exports.ts';
 import { createGroup, listGroups, removeGroup, setGroup, showGroup } from './groups.ts';
 import { addHost, showHostApt } from './host-access.ts';
 import { listHosts, removeHost, setHost, showHost } from './hosts.ts';
@@ -56,6 +58,7 @@ export const OPERATIONS = {
   'suite.remove': removeSuite,
   'suite.import': importSuite,
   'import.list': showImports,
+  'suite.export': exportSuites,
   'package.add': addPackages,
   'package.list': listPackages,
   'package.show': showPackage,
@@ -88,6 +91,9 @@ export const OPERATIONS = {
   'host.enrol': enrolHost,
   'host.report': reportHost,
   'server.renew': renewServer,
+  'check.start': startCheck,
+  'check.repair': repairCheck,
+  'check.show': showCheck,
   'sweep.show': showSweep,
   'sweep.run': runSweep,
   'backup.snapshot': takeSnapshot,

@@ -2,21 +2,21 @@
  * What the catalog says of proven packages: new, there already, or there with other bytes. Asked
  * while their names are locked. Floor 3.
  */
-
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { AuditNote } from '../catalog/audit.ts';
 import type { PackedPaths } from '../catalog/contents.ts';
 import { findPoolFile, type PackageFileRow } from '../catalog/package-files.ts';
 import { findPackage, isListed, listSuitesOfFile, type PackageRow } from '../catalog/packages.ts';
 import { renderStanza } from '../deb/control.ts';
-import { dscStem, renderSourceStanza } from '../deb/dsc.ts';
+import { dscStem } from '../deb/dsc.ts';
 import type { NamedFile } from '../deb/file-list.ts';
-import { type PackageKind, poolKey, sourceDirectory, sourceKey } from '../deb/layout.ts';
+import { type PackageKind, poolKey, sourceKey } from '../deb/layout.ts';
 import { RefusalError } from '../errors.ts';
 import type { ProvenBinary } from './binary.ts';
 import { type Delivery, type ProvenSource, refuseMissing } from './delivery.ts';
 import type { IngestParts, ReceivedFile } from './ingest-request.ts';
 import { spellPackage } from './pool-lock.ts';
+import { renderDsc } from './reread.ts';
 import type { ExtraHash } from './suite-options.ts';
 
 /** A package that was read and proven, with the row it has or will have. */
@@ -121,10 +121,12 @@ async function describeKnown(
   parts: IngestParts,
   intake: Intake,
   known: PackageRow,
-  component: string,
+  { component, file }: { component: string; file: ReceivedFile },
 ): Promise<Candidate> {
+  const stored = await parts.storage.stat(known.filename);
+  const writes = stored?.size === known.size ? [] : [{ key: known.filename, file }];
   const listing = await isListed(parts.catalog, intake.suite, component, known.id);
-  const shared = { component, row: known, isNew: false, writes: [], files: [] };
+  const shared = { component, row: known, isNew: false, writes, files: [] };
   const contents = undefined;
   return { ...shared, contents, listedIn: listing?.added_in };
 }
@@ -140,7 +142,7 @@ export async function matchBinary(
   const known = await findPackage(parts.catalog, name, version, architecture, kinOf(kind));
   if (known) {
     refuseOtherBytes(byName(control, architecture), known.sha256, file.sha256);
-    return { ...(await describeKnown(parts, intake, known, component)), contents };
+    return { ...(await describeKnown(parts, intake, known, proven)), contents };
   }
   const source = control.source.name;
   const filename = poolKey({ component, source, name, version, architecture, kind });
@@ -188,7 +190,7 @@ export async function matchSource(
   const known = await findPackage(parts.catalog, name, version, 'source', ['dsc']);
   if (known) {
     refuseOtherBytes(byName(control, 'source'), known.sha256, file.sha256);
-    const candidate = await describeKnown(parts, intake, known, component);
+    const candidate = await describeKnown(parts, intake, known, proven);
     const missing = members.filter((member) => member.file === undefined);
     // What one does not have, one does not bring into another suite.
     if (candidate.listedIn === undefined && missing.length > 0) {
@@ -204,17 +206,11 @@ export async function matchSource(
   if (other) refuseOtherBytes(`another ${keys.dsc.split('/').at(-1)}`, other.sha256, file.sha256);
   const keyed = members.map((member, i) => ({ ...member, key: keys.files[i] ?? '' }));
   const writes = await listWrites(parts, intake.suite, keyed);
-  const digest = (algorithm: string): string => createHash(algorithm).update(text).digest('hex');
   const row = {
     ...rowOf(parts, intake, file),
     ...{ name, version, architecture: 'source', kind: 'dsc', source: name, component },
     filename: keys.dsc,
-    stanza: renderSourceStanza(control, {
-      filename: `${dscStem(name, version)}.dsc`,
-      directory: sourceDirectory(component, name),
-      ...{ size: file.size, sha256: file.sha256 },
-      ...{ md5: digest('md5'), sha1: digest('sha1'), sha512: digest('sha512') },
-    }),
+    stanza: renderDsc(control, text, { component, size: file.size, sha256: file.sha256 }),
   };
   const files = keyed.map(({ key, named }) => ({
     ...{ package_id: row.id, filename: key, size: named.size, sha256: named.sha256 },

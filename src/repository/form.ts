@@ -3,8 +3,7 @@
  * first and behind the last one. Source of truth: RFC 1952, section 2.2 (gzip members one after
  * another are one file). Floor 3.
  */
-import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { compressGzip, uncompressGzip } from '../deb/at-once.ts';
 
 /** `unpadded`: of a block of xz, the size that the index of the stream says of it. */
 export interface MemberSize {
@@ -18,17 +17,16 @@ export interface Form {
   suffix: string;
   /** Raw bytes that one member should hold; a single entry may be more. */
   memberBytes: number;
-  /** Off the main thread; the same bytes out for the same bytes in. */
+  /** Off the main thread, unless they are few; the same bytes out for the same bytes in. */
   compress: (raw: Uint8Array) => Promise<{ bytes: Buffer; unpadded?: number }>;
-  /** The raw bytes of one or more members; off the main thread. */
-  uncompress: (members: Uint8Array) => Promise<Buffer>;
+  /** The raw bytes of members one after another; off the main thread, unless they are few. */
+  uncompress: (members: Uint8Array, sizes: readonly MemberSize[]) => Promise<Buffer>;
+  /** Whether that is in the thread pool, which also reads files for everybody. */
+  isPooled: boolean;
   head: Uint8Array;
   /** What stands behind these members, which are all there are. */
   tail: (members: readonly MemberSize[]) => Uint8Array;
 }
-
-const compress = promisify(gzip);
-const uncompress = promisify(gunzip);
 
 /** Level 9 costs twice the time of 6 and saves one part in a hundred. */
 const GZIP_LEVEL = 6;
@@ -39,8 +37,9 @@ const EMPTY_MEMBER = Buffer.from('1f8b080000000000000303000000000000000000', 'he
 export const GZIP_FORM: Form = {
   suffix: 'gz',
   memberBytes: 131_072,
-  compress: async (raw) => ({ bytes: await compress(raw, { level: GZIP_LEVEL }) }),
-  uncompress: async (members) => uncompress(members),
+  compress: async (raw) => ({ bytes: await compressGzip(raw, GZIP_LEVEL) }),
+  uncompress: (members) => uncompressGzip(members),
+  isPooled: true,
   head: NOTHING,
   tail: (members) => (members.length === 0 ? EMPTY_MEMBER : NOTHING),
 };

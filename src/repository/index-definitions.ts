@@ -183,3 +183,10 @@ export function dropStale<File>(
     paths.some((path) => file === path || file.startsWith(`${path}.`));
   return new Map([...files].filter(([file]) => !isStale(file)));
 }
+
+/** Whether a publication has an index of sources. */
+export function hasSources(
+  publication: { files: ReadonlyMap<string, unknown> } | undefined,
+): boolean {
+  return [...(publication?.files.keys() ?? [])].some((path) => path.endsWith('/source/Sources'));
+}

@@ -54,30 +54,40 @@ function describeChange(candidates: readonly Candidate[], signers: readonly stri
   return `add ${names.join(', ')}${signed}`;
 }
 
+/** Writes what is not in the pool yet; `written` says how far it came. */
+async function writeAll(
+  parts: IngestParts,
+  candidates: readonly Candidate[],
+  { stock }: Delivery,
+  written: string[],
+): Promise<void> {
+  const writes = listWrites(candidates);
+  const files = [...writes.values()];
+  for (const [key, file] of writes) {
+    const isShared = files.indexOf(file) !== files.lastIndexOf(file);
+    const staged = await stageFor(parts, file, isShared || stock.isWaiting(file));
+    written.push(key);
+    await parts.storage.write(key, staged);
+  }
+}
+
 /** Puts the bytes into the pool and the packages into the suite's next publication. */
 async function placeAll(
   parts: IngestParts,
   intake: Intake,
   candidates: readonly Candidate[],
-  { stock, signers }: Delivery,
+  delivery: Delivery,
 ): Promise<number> {
   const written: string[] = [];
-  const writes = listWrites(candidates);
-  const files = [...writes.values()];
   try {
-    for (const [key, file] of writes) {
-      const isShared = files.indexOf(file) !== files.lastIndexOf(file);
-      const staged = await stageFor(parts, file, isShared || stock.isWaiting(file));
-      written.push(key);
-      await parts.storage.write(key, staged);
-    }
+    await writeAll(parts, candidates, delivery, written);
     // Here, because a publication that reads a large file would hold up others.
     const change = await hashAdditions(parts, intake.hashes, {
       additions: candidates.map(({ component, row, isNew, files, contents }) => ({
         ...{ component, row, isNew, files, ...(contents && { contents }) },
       })),
       removals: [],
-      reason: describeChange(candidates, signers),
+      reason: describeChange(candidates, delivery.signers),
       actor: intake.actor,
       notes: intake.notes,
     });
@@ -131,6 +141,11 @@ export async function ingestDelivery(
     for (const binary of binaries) candidates.push(await matchBinary(parts, intake, binary));
     request.confirm();
     const unlisted = candidates.filter((candidate) => candidate.listedIn === undefined);
+    // Bytes that the pool has lost: sent once more, they are taken back.
+    const lost = candidates.filter(
+      ({ listedIn, writes }) => listedIn !== undefined && writes.length,
+    );
+    await writeAll(parts, lost, delivery, []);
     const publication = unlisted.length ? await placeAll(parts, intake, unlisted, delivery) : 0;
     const known = delivery.known.map(({ row, component, publication: listedIn }) => ({
       ...{ component, row, listedIn, isNew: false, writes: [], files: [], contents: undefined },

@@ -2,13 +2,14 @@
  * The packages that no kept publication lists: facts first, then bytes, under the lock under which
  * they came. A crash in between leaves bytes without facts, which the next sweep takes. Floor 3.
  */
+
+import { listPackageFiles } from '../catalog/package-files.ts';
 import {
   deleteListing,
   deletePackage,
   findPageEnd,
   findRecordedFiles,
   listEndedListings,
-  listFurtherFiles,
   listUnneeded,
   type UnneededPackage,
 } from '../catalog/sweeping.ts';
@@ -54,7 +55,7 @@ async function listBytes(
   row: UnneededPackage,
 ): Promise<{ filename: string; size: number }[]> {
   const { filename, size } = row;
-  return [{ filename, size }, ...(await listFurtherFiles(parts.catalog, row.id))];
+  return [{ filename, size }, ...(await listPackageFiles(parts.catalog, row.id))];
 }
 
 function note(sweep: Sweep, row: UnneededPackage, files: readonly { size: number }[]): void {
@@ -70,7 +71,7 @@ function note(sweep: Sweep, row: UnneededPackage, files: readonly { size: number
 async function take(sweep: Sweep, row: UnneededPackage): Promise<void> {
   const { catalog, storage } = sweep.parts;
   const files = await listBytes(sweep, row);
-  // A file that another version is about to share is locked by its key.
+  // Whoever brings a file that two sources share holds the lock of that file.
   const names = [spellPackage(row), ...files.map((file) => file.filename)];
   await lockPackages(catalog, names, async () => {
     if (!(await catalog.transaction((sql) => deletePackage(sql, row.id)))) return;

@@ -43,13 +43,18 @@ export interface Sweep {
 export const horizonsOf = (sweep: Pick<Sweep, 'pasts'>): Horizon[] =>
   sweep.pasts.map((past) => past.horizon);
 
-/** Whether an object that nothing refers to can be taken; one that is not ours is noted. */
-export function isAbandoned(
-  { parts, request, things, born }: Sweep,
-  { modified, size }: ObjectStat,
+/** Whether somebody may be about to refer to an object to which nothing refers yet. */
+export function isInFlight(
+  { now, openedAt }: Pick<SweepParts, 'now' | 'openedAt'>,
+  { modified }: ObjectStat,
 ): boolean {
-  const before = Math.max(parts.now() - ORPHAN_AGE_MS, parts.openedAt - STAMP_MS);
-  if (modified >= before) return false;
+  return modified >= Math.max(now() - ORPHAN_AGE_MS, openedAt - STAMP_MS);
+}
+
+/** Whether an object that nothing refers to can be taken; one that is not ours is noted. */
+export function isAbandoned({ parts, request, things, born }: Sweep, stat: ObjectStat): boolean {
+  const { modified, size } = stat;
+  if (isInFlight(parts, stat)) return false;
   if (modified >= born || request.foreign) return true;
   things.leave(size);
   return false;

@@ -6,6 +6,7 @@ import { findRecordedFiles } from '../catalog/sweeping.ts';
 import { POOL_PREFIX, readPoolName } from '../deb/layout.ts';
 import type { ObjectStat } from '../storage/storage.ts';
 import { lockPackages, spellPackage } from './pool-lock.ts';
+import type { Repository } from './repository.ts';
 import { isAbandoned, type Sweep } from './sweep-parts.ts';
 
 /** Keys asked for in one question; a database takes a bounded number of parameters. */
@@ -13,14 +14,16 @@ const PAGE_KEYS = 400;
 
 /** Takes, or names, the files of the pool without facts. */
 export async function sweepPool(sweep: Sweep): Promise<void> {
-  for await (const keys of pageUnrecorded(sweep)) {
+  for await (const keys of pageUnrecorded(sweep.parts)) {
     for (const key of keys) await sweepFile(sweep, key);
   }
 }
 
 /** Keys of the pool that the catalog does not know, a page at a time. */
-export async function* pageUnrecorded({ parts }: Pick<Sweep, 'parts'>): AsyncGenerator<string[]> {
-  const { catalog, storage } = parts;
+export async function* pageUnrecorded({
+  catalog,
+  storage,
+}: Pick<Repository, 'catalog' | 'storage'>): AsyncGenerator<string[]> {
   const unrecorded = async (keys: readonly string[]): Promise<string[]> => {
     const recorded = await findRecordedFiles(catalog, keys);
     return keys.filter((key) => !recorded.has(key));
@@ -44,7 +47,7 @@ async function sweepFile(sweep: Sweep, key: string): Promise<void> {
     return;
   }
   const named = readPoolName(key);
-  await lockPackages(catalog, named ? [spellPackage(named), key] : [key], async () => {
+  await lockPackages(catalog, [key, ...(named ? [spellPackage(named)] : [])], async () => {
     // Meanwhile it may have become somebody's, or be written anew.
     if ((await findRecordedFiles(catalog, [key])).size > 0) return;
     const now = await storage.stat(key);

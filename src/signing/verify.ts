@@ -124,3 +124,46 @@ export async function findReleaseFault(
   }
   return findDetachedFault(release, releaseGpg, verificationKeys, date);
 }
+
+/** Of the signatures by keys that are given each has to count, and there has to be one. */
+async function findKnownFault(
+  signatures: Verified,
+  keys: readonly PublicKey[],
+): Promise<string | undefined> {
+  const known = signatures.filter(({ keyID }) => keys.some((key) => key.getKeys(keyID).length > 0));
+  if (known.length === 0) return UNKNOWN_SIGNER;
+  return findFault(known);
+}
+
+/** The fault of a Release that is signed by other keys alone: those of before a rotation, say. */
+export const UNKNOWN_SIGNER = 'none of its signatures is by a key of the keyring';
+
+/**
+ * Why a Release that was published does not count; undefined where it does. As apt does, it skips
+ * signatures by keys that it does not have.
+ * @param date no signature may be later, and each key has to be valid then.
+ */
+export async function findPublishedFault(
+  { release, inRelease, releaseGpg }: SignedRelease,
+  verificationKeys: readonly PublicKey[],
+  date: Date,
+): Promise<string | undefined> {
+  const body = CLEARTEXT.exec(inRelease)?.[1];
+  if (body === undefined) return 'InRelease is no clear-signed text';
+  if (body !== release) return 'InRelease says something else than Release';
+  if (!DETACHED.test(releaseGpg)) return 'Release.gpg is no detached signature';
+  const keys = { verificationKeys: [...verificationKeys], date };
+  try {
+    const cleartext = await readCleartextMessage({ cleartextMessage: inRelease });
+    const inline = (await verify({ message: cleartext, ...keys })).signatures;
+    const message = await createMessage({ binary: Buffer.from(release, 'utf8') });
+    const signature = await readSignature({ armoredSignature: releaseGpg });
+    const detached = (await verify({ message, signature, ...keys })).signatures;
+    return (
+      (await findKnownFault(inline, verificationKeys)) ??
+      (await findKnownFault(detached, verificationKeys))
+    );
+  } catch (error) {
+    return `it cannot be read: ${(error as Error).message}`;
+  }
+}

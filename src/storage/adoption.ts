@@ -4,8 +4,10 @@
  * disk half a millisecond; one of the filesystem takes what all of them do.
  * Source of truth: link(2). Floor 2.
  */
+import { constants } from 'node:fs';
+import { copyFile, link } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
-import { RefusalError } from '../errors.ts';
+import { RefusalError, systemCode } from '../errors.ts';
 import { syncFilesystem } from './filesystem.ts';
 import type { Place } from './placement.ts';
 import type { AdoptedFile } from './storage.ts';
@@ -26,6 +28,16 @@ function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
     thread.once('error', reject);
     thread.once('exit', () => reject(new Error('the thread that places files ended early')));
   });
+}
+
+/** A file once more at another path: shared where the filesystem can, copied otherwise. */
+export async function lendFile(source: string, path: string): Promise<void> {
+  try {
+    await link(source, path);
+  } catch (error) {
+    if (!['EXDEV', 'EPERM', 'EMLINK', 'EACCES'].includes(systemCode(error))) throw error;
+    await copyFile(source, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  }
 }
 
 /**

@@ -12,7 +12,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { RefusalError, systemCode } from '../errors.ts';
-import { adoptFiles } from './adoption.ts';
+import { adoptFiles, lendFile } from './adoption.ts';
 import { createDirectoryLedger, syncDirectory } from './durability.ts';
 import {
   canBeginKey,
@@ -72,6 +72,15 @@ export async function openDirectory(directory: string): Promise<Storage> {
         files.map((file) => ({ ...file, ...locate(trees, file.key) })),
         [...trees.values()],
       ),
+    lend: async (key, path) => {
+      const { target } = locate(trees, key);
+      if (!(await statObject(target))) throw createAbsentError(key);
+      try {
+        await lendFile(target, path);
+      } catch (error) {
+        throw refuseFull(error, key);
+      }
+    },
     remove: async (key) => {
       const { target } = locate(trees, key);
       if (await removeObject(target)) await ledger.prune(dirname(target));

@@ -55,6 +55,13 @@ export interface Storage {
    * @throws RefusalError SPACE_EXHAUSTED, SOURCE_UNACCEPTABLE where a file was changed meanwhile.
    */
   adopt(files: readonly AdoptedFile[]): Promise<void>;
+  /**
+   * The object as a file of this machine at a path where nothing is, in a folder that is there;
+   * its bytes are shared where that can be, so that the file must not be written to.
+   * @throws an error whose code is ENOENT where there is no such object.
+   * @throws RefusalError SPACE_EXHAUSTED
+   */
+  lend(key: string, path: string): Promise<void>;
   /** No error where there is nothing to remove. */
   remove(key: string): Promise<void>;
   /** Every key that begins with the prefix, in no order. */

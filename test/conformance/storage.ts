@@ -201,6 +201,19 @@ export function describeStorage(name: string, open: () => Promise<OpenStorage>):
       });
     });
 
+    describe('lend', () => {
+      it('gives an object as a file, once', async () => {
+        await storage.write(KEY, Buffer.from('lent'));
+        const path = `${(await stage()).path}-lent`;
+        await storage.lend(KEY, path);
+        expect(await readFile(path, 'utf8')).toBe('lent');
+        await expect(storage.lend(KEY, path)).rejects.toMatchObject({ code: 'EEXIST' });
+        await storage.remove(KEY);
+        expect(await readFile(path, 'utf8')).toBe('lent');
+        await expect(storage.lend(KEY, `${path}-too`)).rejects.toMatchObject({ code: 'ENOENT' });
+      });
+    });
+
     describe('stat', () => {
       it('gives size and time of the last write', async () => {
         const before = Date.now();

@@ -1,12 +1,13 @@
 /**
  * A backup made while the server serves and takes uploads, restored into an empty directory: real
  * hosts of before go on with it, certificates and all, and never see a Date go back. Whatever is
- * wrong with a tar leaves nothing behind. Tars are looked at and twisted with GNU tar.
+ * wrong with a tar leaves nothing behind. Tars are looked at with GNU tar.
  */
+import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { pack } from 'tar-stream';
+import { extract, pack } from 'tar-stream';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
 import { createScratch, run, succeed } from './command.ts';
@@ -169,11 +170,17 @@ describe('a restore', () => {
 });
 
 describe('a tar that is not what it should be', () => {
-  /** The backup with something done to it by GNU tar. */
-  async function twist(name: string, ...words: string[]): Promise<string> {
+  /** The backup without one of its members. */
+  async function leaveOut(name: string, member: string): Promise<string> {
+    const [before, after] = [extract(), pack()];
+    createReadStream(tar).pipe(before);
+    for await (const entry of before) {
+      const content = await buffer(entry);
+      if (entry.header.name !== member) after.entry(entry.header, content);
+    }
+    after.finalize();
     const path = join(scratch, `${name}.tar`);
-    await copyFile(tar, path);
-    await succeed('tar', [...words.map((word) => word.replace('TAR', path))]);
+    await writeFile(path, await buffer(after));
     return path;
   }
 
@@ -211,14 +218,10 @@ describe('a tar that is not what it should be', () => {
       },
       /no tar archive, or a damaged one|missing from it|cut off/,
     ],
-    [
-      'without its end',
-      () => twist('endless', '--delete', '-f', 'TAR', 'aptkeep-backup.end'),
-      /it is cut off/,
-    ],
+    ['without its end', () => leaveOut('endless', 'aptkeep-backup.end'), /it is cut off/],
     [
       'without an object',
-      () => twist('hole', '--delete', '-f', 'TAR', 'pool/main/a/alpha/alpha_1.0_all.deb'),
+      () => leaveOut('hole', 'pool/main/a/alpha/alpha_1.0_all.deb'),
       /1 objects are missing from it, "pool\/main\/a\/alpha\/alpha_1\.0_all\.deb"/,
     ],
     [

@@ -168,7 +168,7 @@ async function readClients(data: string, sql: SqlExecutor): Promise<Issued[]> {
   const found: Issued[] = [];
   for (const [fingerprint, authority] of authorities) {
     const rows = await sql.all<Pick<CertificateRow, 'pem' | 'revoked_at'>>(
-      `SELECT pem, revoked_at FROM certificate WHERE authority IN ($1, '') AND issued_by <> $2
+      `SELECT pem, revoked_at FROM certificate WHERE authority IN ($1, '') AND issued_by <> $2 AND pem <> ''
        ORDER BY issued_at DESC LIMIT ${MAX_CERTIFICATES}`,
       fingerprint,
       FORGER,

@@ -5,6 +5,7 @@ import { issueNextCrl } from '../../src/authority/crl.ts';
 import type { Actor } from '../../src/operations/operation.ts';
 import { perform } from '../../src/operations/perform.ts';
 import type { InputOf, OperationName, OutputOf } from '../../src/operations/table.ts';
+import { createPackage } from '../repository/open.ts';
 import { readKitFile } from './kit-contents.ts';
 import { ACTORS, createCsr, type OpenSite, openSite } from './open.ts';
 
@@ -246,6 +247,29 @@ describe('a report', () => {
     await perform(site.parts, host, 'host.report', report);
     const reportedAt = new Date(site.clock.now).toISOString();
     expect(await asAdmin('host.show', { host: 'web' })).toMatchObject({ ...report, reportedAt });
+  });
+
+  it('says what is installed, and retention leaves that in its suite', async () => {
+    const host = await enrol('web');
+    for (const version of ['1', '2', '3']) {
+      const file = await site.receive(createPackage({ name: 'tool', version }));
+      await perform(site.parts, ACTORS.admin, 'package.add', { files: [file], suite: 'stable' });
+    }
+    await asAdmin('suite.set', {
+      suite: 'stable',
+      options: { retention: { newest: 1, days: null } },
+    });
+    const packages = 'base 1 all\ntool 1 all\n\nno line at all of any kind\n';
+    await perform(site.parts, host, 'host.report', { ...report, packages });
+    const named = async (): Promise<string[]> =>
+      (await asAdmin('sweep.show', {})).things.map(({ name }) => name);
+    expect(await named()).toEqual(['tool 2 all']);
+    await perform(site.parts, host, 'host.report', { ...report, packages: 'tool 3 all\n' });
+    expect(await named()).toEqual(['tool 2 all', 'tool 1 all']);
+    await perform(site.parts, host, 'host.report', { ...report, packages });
+    await asAdmin('certificate.revoke', { certificate: host.serial ?? '' });
+    await asAdmin('host.remove', { host: 'web' });
+    expect(await named()).toEqual(['tool 2 all', 'tool 1 all']);
   });
 
   it.each([
