@@ -1,4 +1,5 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
+import { setImmediate } from 'node:timers/promises';
 import type { SqlExecutor } from './sql.ts';
 
 /**
@@ -34,9 +35,16 @@ export interface ListingRow {
   ordinal: number;
   /** Phased-Update-Percentage there; null for everybody at once. */
   phased: number | null;
+  /** Since when its lines stand in Contents, null while they do not; and its place there. */
+  contents_in: number | null;
+  contents_ordinal: number;
 }
 
-export type ListedPackage = StandingPackage & { suite: string };
+export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
+  suite: string;
+  listed_in: string;
+  phased: number | null;
+};
 
 /**
  * `kinds` tells apart what stands in different indexes: an installer's package may have the name,
@@ -128,14 +136,17 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
+    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased, contents_in,
+       contents_ordinal)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
     row.ordinal,
     row.phased,
+    row.contents_in,
+    row.contents_ordinal,
   );
 }
 
@@ -201,29 +212,6 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
   return rows.map((row) => row.suite);
 }
 
-/** What a suite lists, without the stanzas; `phased` as there. */
-export type StandingPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
-  listed_in: string;
-  phased: number | null;
-};
-
-/** What a suite listed in one of its publications, as long as that is written down. */
-export function listPackagesAt(
-  sql: SqlExecutor,
-  suite: string,
-  publication: number,
-): Promise<StandingPackage[]> {
-  return sql.all(
-    `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component, p.filename,
-       p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.component AS listed_in, l.phased
-     FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)
-     ORDER BY p.name, l.component, p.architecture, p.version`,
-    suite,
-    publication,
-  );
-}
-
 /** The files beside the .dsc of what a suite listed in one of its publications. */
 export function listPackageFilesOf(
   sql: SqlExecutor,
@@ -259,9 +247,9 @@ export async function findPackages(
   for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
     const some = ids.slice(from, from + IDS_AT_ONCE);
     const places = some.map((_, i) => `$${i + 1}`).join(', ');
-    rows.push(
-      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE id IN (${places})`, ...some)),
-    );
+    const text = `SELECT * FROM package WHERE id IN (${places})`;
+    for (const row of await sql.all<PackageRow>(text, ...some)) rows.push(row);
+    await setImmediate();
   }
   return rows;
 }
