@@ -66,7 +66,7 @@ describe('several workers', () => {
       const answer = await ask('dists/stable/InRelease');
       return answer.status === 200 ? answer.body : undefined;
     });
-    expect(release).toContain('\nSnapshots: https://');
+    expect(release).toContain('\nSuite: stable\n');
     const copy = join(scratch, 'from-a-snapshot.deb');
     const path = url.slice(server.url.length + 1);
     expect((await ask(path, '--output', copy)).status).toBe(200);
