@@ -6,6 +6,7 @@ import type { PackedPaths } from '../catalog/contents.ts';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { PathList } from '../deb/contents.ts';
 import { type Control, parseControl } from '../deb/control.ts';
+import { holdsSymbols, kindOf } from '../deb/kind.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
@@ -45,23 +46,6 @@ function checkArchitecture(control: Control, suite: Suite): void {
   );
 }
 
-function readWord(control: Control, name: string): string {
-  const field = control.fields.find((one) => one.name.toLowerCase() === name);
-  return field?.value.toString('latin1').trim() ?? '';
-}
-
-/**
- * An installer's package in the common index would be offered to every host. dpkg-gencontrol writes
- * no Package-Type, so the section says it as well, and the .changes by the name that it gives.
- */
-function kindOf(control: Control, named: string): PackageKind {
-  const type = readWord(control, 'package-type');
-  if (type === 'udeb' || type === 'ddeb') return type;
-  if (/(^|\/)debian-installer$/.test(control.section ?? '')) return 'udeb';
-  if (named.endsWith('.udeb')) return 'udeb';
-  return named.endsWith('.ddeb') ? 'ddeb' : 'deb';
-}
-
 /**
  * Reads and proves the archive, judged by the name inside it; nothing is placed yet.
  * @param named its name in a .changes; '' where none names it.
@@ -83,8 +67,7 @@ export async function proveBinary(
     await verifyData(source, archive, limits, (path) => paths.add(path));
     checkArchitecture(control, suite);
     const kind = kindOf(control, named);
-    const isSymbols = readWord(control, 'auto-built-package') === 'debug-symbols';
-    const isDebug = kind === 'ddeb' || isSymbols;
+    const isDebug = holdsSymbols(control, kind);
     return { control, kind, contents: await packPaths(paths), isDebug, file };
   } finally {
     await source.close();

@@ -8,6 +8,7 @@ import { parentPort } from 'node:worker_threads';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
 import { type Control, parseControl, renderStanza } from '../deb/control.ts';
+import { kindOf } from '../deb/kind.ts';
 import { poolKey } from '../deb/layout.ts';
 import { type RefusalCode, RefusalError, systemCode } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
@@ -55,11 +56,10 @@ function checkExpected(
 }
 
 /** An installer's package in the common index would be offered to every host. */
-function readKind(control: Control): 'deb' {
-  const field = control.fields.find(({ name }) => name.toLowerCase() === 'package-type');
-  const kind = field?.value.toString('latin1').trim() ?? 'deb';
-  if (kind !== 'udeb') return 'deb';
-  throw refuse('PACKAGE_UNACCEPTABLE', 'Package-Type udeb: installer packages are not imported');
+function readKind(control: Control): 'deb' | 'ddeb' {
+  const kind = kindOf(control);
+  if (kind !== 'udeb') return kind;
+  throw refuse('PACKAGE_UNACCEPTABLE', 'it is for the installer: such packages are not imported');
 }
 
 function createRow(
