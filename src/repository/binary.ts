@@ -11,6 +11,7 @@ import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { packPaths } from './contents.ts';
 import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
+import { kindOf, readWord } from './kind.ts';
 import type { Suite } from './suites.ts';
 
 export interface ProvenBinary {
@@ -43,23 +44,6 @@ function checkArchitecture(control: Control, suite: Suite): void {
     'PACKAGE_UNACCEPTABLE',
     `Architecture ${control.architecture}: suite ${suite.name} holds ${suite.architectures.join(', ')} and all`,
   );
-}
-
-function readWord(control: Control, name: string): string {
-  const field = control.fields.find((one) => one.name.toLowerCase() === name);
-  return field?.value.toString('latin1').trim() ?? '';
-}
-
-/**
- * An installer's package in the common index would be offered to every host. dpkg-gencontrol writes
- * no Package-Type, so the section says it as well, and the .changes by the name that it gives.
- */
-function kindOf(control: Control, named: string): PackageKind {
-  const type = readWord(control, 'package-type');
-  if (type === 'udeb' || type === 'ddeb') return type;
-  if (/(^|\/)debian-installer$/.test(control.section ?? '')) return 'udeb';
-  if (named.endsWith('.udeb')) return 'udeb';
-  return named.endsWith('.ddeb') ? 'ddeb' : 'deb';
 }
 
 /**
