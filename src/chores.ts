@@ -9,14 +9,14 @@ import {
 } from './authority/server-certificate.ts';
 import { findAuditHead } from './catalog/audit.ts';
 import { writeSetting } from './catalog/settings.ts';
-import { findFloors } from './catalog/suites.ts';
+import { findFloors, listSuites } from './catalog/suites.ts';
 import { type OpenedParts, readRecordedNames } from './compose.ts';
 import { spendReserve } from './operations/operation.ts';
 import { upgradeHostPackages } from './operations/own-packages.ts';
 import { sweepAsConfigured } from './operations/sweep.ts';
 import { ContentsBacklog } from './repository/contents-backlog.ts';
 import { isDueForSigning, signSuiteAgain } from './repository/publications.ts';
-import { getSuite } from './repository/suites.ts';
+import { checkPrograms, getSuite, readSuiteRow } from './repository/suites.ts';
 
 const TICK_MS = 1000;
 /** After a failure a timer waits this long before it tries again. */
@@ -75,6 +75,13 @@ export async function logAuditHead({ authority, log }: OpenedParts): Promise<voi
   log.info({ event: 'audit.head', number, hash });
 }
 
+/** A server that could not publish a suite says so at once. @throws RefusalError PROGRAM_MISSING */
+async function checkSuitePrograms({ repository }: OpenedParts): Promise<void> {
+  for (const row of await listSuites(repository.catalog)) {
+    await checkPrograms(readSuiteRow(row).options);
+  }
+}
+
 /** In the background: a publication that comes earlier reads what it needs by itself. */
 function warmIndexes({ repository, log }: OpenedParts): void {
   const warm = async (): Promise<void> => {
@@ -99,6 +106,7 @@ async function signRestored({ repository, log }: OpenedParts): Promise<void> {
 
 /** Before anybody is let in: names, certificate, lists and mirror as they should be. */
 export async function prepareServing(parts: OpenedParts): Promise<void> {
+  await checkSuitePrograms(parts);
   await recordHostNames(parts);
   warnOfName(parts);
   await renewServerCertificate(parts);

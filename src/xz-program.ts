@@ -1,5 +1,5 @@
 /**
- * The program `xz` as a compressor of blocks: in processes of its own, behind all others in
+ * The program `xz`, for blocks and for streams of them: in processes of its own, behind all others in
  * priority, so that neither the event loop nor the thread pool waits for it. Source of truth:
  * xz(1). Floor 2.
  */
@@ -9,7 +9,7 @@ import { readXzBlocks, type XzBlock } from './deb/xz-stream.ts';
 import { RefusalError, systemCode } from './errors.ts';
 
 /** The dictionary is the largest block; the settings are fixed, whatever the host's defaults. */
-const ARGUMENTS = [
+const COMPRESS = [
   '--format=xz',
   '--check=crc64',
   '--threads=1',
@@ -42,10 +42,10 @@ function explain(error: Error): Error {
     : error;
 }
 
-function runProgram(input: Uint8Array): Promise<Buffer> {
+function runProgram(args: readonly string[], input: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     // Neither XZ_OPT nor XZ_DEFAULTS: they change what comes out.
-    const child = spawn('xz', ARGUMENTS, {
+    const child = spawn('xz', args, {
       env: { PATH: process.env.PATH ?? PATH, LC_ALL: 'C' },
       stdio: ['pipe', 'pipe', 'pipe'],
       timeout: TIMEOUT_MS,
@@ -75,21 +75,30 @@ function runProgram(input: Uint8Array): Promise<Buffer> {
   });
 }
 
+async function runInTurn(args: readonly string[], input: Uint8Array): Promise<Buffer> {
+  await takeTurn();
+  try {
+    return await runProgram(args, input);
+  } finally {
+    passTurn();
+  }
+}
+
 /**
  * One block that holds `raw`, of at least one byte; up to 1 MiB is what it is made for.
  * @throws RefusalError PROGRAM_MISSING
  */
 export async function compressXzBlock(raw: Uint8Array): Promise<XzBlock> {
-  await takeTurn();
-  try {
-    const [block, ...others] = readXzBlocks(await runProgram(raw));
-    if (block?.rawSize !== raw.length || others.length > 0) {
-      throw new Error('xz made something else than one block');
-    }
-    return block;
-  } finally {
-    passTurn();
+  const [block, ...others] = readXzBlocks(await runInTurn(COMPRESS, raw));
+  if (block?.rawSize !== raw.length || others.length > 0) {
+    throw new Error('xz made something else than one block');
   }
+  return block;
+}
+
+/** What a whole stream holds. @throws RefusalError PROGRAM_MISSING @throws Error it is damaged */
+export function uncompressXzStream(stream: Uint8Array): Promise<Buffer> {
+  return runInTurn(['--format=xz', '--decompress', '--stdout'], stream);
 }
 
 /** Proves that the program is there and does what is asked of it. @throws RefusalError PROGRAM_MISSING */

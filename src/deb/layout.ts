@@ -10,6 +10,7 @@
  *     dists/<suite>/<component>/Contents-<architecture>, Contents-udeb-<architecture>, and .gz
  *     dists/<suite>/<component>/i18n/Translation-en, Translation-en.gz
  *     dists/<suite>/<component>/binary-<architecture>/by-hash/SHA256/<hex>
+ *     dists/<suite>/<index>.diff/Index, <hex>.gz    patches of any of these indexes
  *     dists/<suite>/.segments/<hex>    what indexes are made of; no URL reaches a name with a dot
  *     snapshots/<time>/dists/…, snapshots/<time>/pool/…    not stored: what was there at that time
  *     changelogs/<component>/<p>/<source>/<source>_<version>    not stored: read from the package
@@ -167,6 +168,20 @@ export function segmentKey(suite: string, hex: string): string {
   checkSuiteName(suite);
   if (!/^[0-9a-f]{64}$/.test(hex)) throw invalid(`${quoteText(hex)} is not a SHA256 hash`);
   return `dists/${suite}/.segments/${hex}`;
+}
+
+/** Which patches there are for the index at `path`, relative to the suite as that is. */
+export function diffIndexPath(path: string): string {
+  return `${path}.diff/Index`;
+}
+
+/**
+ * A patch as apt asks for it; `name` is the SHA256 of these bytes in lower case.
+ * @throws RefusalError INPUT_INVALID
+ */
+export function patchPath(path: string, name: string): string {
+  if (!/^[0-9a-f]{64}$/.test(name)) throw invalid(`${quoteText(name)} is not a SHA256 hash`);
+  return `${path}.diff/${name}.gz`;
 }
 
 /**

@@ -67,15 +67,16 @@ class RunReader {
   }
 }
 
-/** Runs put together to hunks again. */
-class HunkWriter {
-  readonly hunks: Hunk[] = [];
+/** Writes an edit down in the order of the text; what is kept at the end need not be said. */
+export class HunkWriter {
+  readonly #hunks: Hunk[] = [];
   #at = 0;
   #drop = 0;
   #added: Uint8Array[] = [];
 
   keep(lines: number): void {
-    this.close();
+    if (lines === 0) return;
+    this.#close();
     this.#at += lines;
   }
 
@@ -87,11 +88,17 @@ class HunkWriter {
     if (text.length > 0) this.#added.push(text);
   }
 
-  close(): void {
+  /** The edit as it is whole. */
+  finish(): LineEdit {
+    this.#close();
+    return this.#hunks;
+  }
+
+  #close(): void {
     if (this.#drop === 0 && this.#added.length === 0) return;
     const [only] = this.#added;
     const add = only && this.#added.length === 1 ? only : Buffer.concat(this.#added);
-    this.hunks.push({ at: this.#at, drop: this.#drop, add });
+    this.#hunks.push({ at: this.#at, drop: this.#drop, add });
     this.#at += this.#drop;
     this.#drop = 0;
     this.#added = [];
@@ -118,6 +125,5 @@ export function composeEdits(first: LineEdit, second: LineEdit): LineEdit {
       else writer.drop(lines);
     }
   }
-  writer.close();
-  return writer.hunks;
+  return writer.finish();
 }

@@ -19,8 +19,15 @@ const MAX_REMEMBERED = 5000;
 
 const LENGTHS: Readonly<Record<ByHashName, number>> = { SHA256: 64, SHA512: 128, MD5Sum: 32 };
 
-/** @param path below the suite. */
+/**
+ * Patches too: apt asks for them by a name, which is their hash.
+ * @param path below the suite.
+ */
 export function parseByHash(suite: string, path: string): HashName | undefined {
+  const patch = /^((?:[^/]+\/)+[^/]+\.diff\/)([0-9a-f]{64})\.gz$/.exec(path);
+  if (patch?.[1] && patch[2]) {
+    return { suite, directory: patch[1], algorithm: 'SHA256', hex: patch[2] };
+  }
   const match = /^((?:[^/]+\/)*)by-hash\/(SHA256|SHA512|MD5Sum)\/([0-9a-f]+)$/.exec(path);
   const [, directory = '', name, hex = ''] = match ?? [];
   const algorithm = name as ByHashName | undefined;

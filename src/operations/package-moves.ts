@@ -130,6 +130,7 @@ export const removePackages = defineOperation({
   summary: 'Take packages out of a suite; publications of before list them still',
   roles: ADMINS,
   changes: true,
+  spendsReserve: true,
   input: z.object(place),
   output: z.object({
     suite: z.string(),

@@ -59,6 +59,7 @@ export const removeSuite = defineOperation({
   summary: 'Remove a suite: hosts get it no more; its packages stay in the pool until a sweep',
   roles: ADMINS,
   changes: true,
+  spendsReserve: true,
   input: z.object({
     suite: z.string(),
     force: flag.describe('although it lists packages, or groups of hosts name it'),

@@ -19,8 +19,10 @@ export interface Form {
   memberBytes: number;
   /** Off the main thread, unless they are few; the same bytes out for the same bytes in. */
   compress: (raw: Uint8Array) => Promise<{ bytes: Buffer; unpadded?: number }>;
-  /** The raw bytes of one or more members; off the main thread, unless they are few. */
-  uncompress: (members: Uint8Array) => Promise<Buffer>;
+  /** The raw bytes of members one after another; off the main thread, unless they are few. */
+  uncompress: (members: Uint8Array, sizes: readonly MemberSize[]) => Promise<Buffer>;
+  /** Whether that is in the thread pool, which also reads files for everybody. */
+  isPooled: boolean;
   head: Uint8Array;
   /** What stands behind these members, which are all there are. */
   tail: (members: readonly MemberSize[]) => Uint8Array;
@@ -36,7 +38,8 @@ export const GZIP_FORM: Form = {
   suffix: 'gz',
   memberBytes: 131_072,
   compress: async (raw) => ({ bytes: await compressGzip(raw, GZIP_LEVEL) }),
-  uncompress: uncompressGzip,
+  uncompress: (members) => uncompressGzip(members),
+  isPooled: true,
   head: NOTHING,
   tail: (members) => (members.length === 0 ? EMPTY_MEMBER : NOTHING),
 };

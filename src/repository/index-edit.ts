@@ -4,7 +4,9 @@
  * Floor 3.
  */
 import { FIRST_POSITION, type Position } from '../catalog/listings.ts';
+import { countLines, type LineEdit } from '../deb/line-edit.ts';
 import type { Form } from './form.ts';
+import { type Cut, describeStep } from './line-steps.ts';
 import {
   describeLayer,
   type IndexTools,
@@ -39,6 +41,12 @@ export interface IndexEdit {
   reread: (after: Position, upTo: Position) => Promise<Unit[]>;
 }
 
+export interface EditedIndex {
+  index: ResidentIndex;
+  /** What was done to the raw index. */
+  step: LineEdit;
+}
+
 /** The catalog does not say what an index was made of: it has to be made anew. */
 export class IndexMismatch extends Error {}
 
@@ -49,6 +57,7 @@ async function cutSegment(
   removed: readonly Position[],
   edit: IndexEdit,
   memberBytes: number,
+  cuts: Map<Member, Cut>,
 ): Promise<Piece[]> {
   const pieces: Piece[] = [];
   let start = after;
@@ -68,6 +77,7 @@ async function cutSegment(
       if (staying.length > units.length - gone.length) {
         throw new IndexMismatch('what is removed does not stand there');
       }
+      cuts.set(member, { units, staying: new Set(staying) });
       pieces.push(...packUnits(staying, memberBytes));
     }
     start = member.last;
@@ -78,6 +88,7 @@ async function cutSegment(
 async function cutSegments(
   { form, segments }: Layer,
   edit: IndexEdit,
+  cuts: Map<Member, Cut>,
 ): Promise<Map<number, readonly Piece[]>> {
   const replaced = new Map<number, readonly Piece[]>();
   let start = FIRST_POSITION;
@@ -87,7 +98,7 @@ async function cutSegments(
       (one) => comparePositions(one, start) > 0 && comparePositions(one, end) <= 0,
     );
     if (gone.length > 0) {
-      replaced.set(index, await cutSegment(segment, start, gone, edit, form.memberBytes));
+      replaced.set(index, await cutSegment(segment, start, gone, edit, form.memberBytes, cuts));
     }
     start = end;
   }
@@ -116,7 +127,7 @@ async function makeMember(
   const { bytes, unpadded } = await store.compress(form, raw);
   const end = group.at(-1) as Piece;
   const last = end.kind === 'raw' ? end.last : (end.segment.members[end.number] as Member).last;
-  const sizes = { raw: raw.length, size: bytes.length };
+  const sizes = { raw: raw.length, size: bytes.length, lines: countLines(raw) };
   return { member: { ...sizes, last, ...(unpadded === undefined ? {} : { unpadded }) }, bytes };
 }
 
@@ -209,18 +220,22 @@ export async function editIndex(
   tools: IndexTools,
   index: ResidentIndex,
   edit: IndexEdit,
-): Promise<ResidentIndex> {
+): Promise<EditedIndex> {
   let rawBefore = index.rawBefore;
+  let step: LineEdit = [];
   const layers: Layer[] = [];
   for (const [number, layer] of index.layers.entries()) {
     const { form } = layer;
-    const replaced = await cutSegments(layer, edit);
+    const cuts = new Map<Member, Cut>();
+    const replaced = await cutSegments(layer, edit, cuts);
     const added = packUnits(edit.added, form.memberBytes);
     const drafts = draftSegments(layer.segments, replaced, added, tools.limits);
     const segments = await finishAll(drafts.map((draft) => makeSegment(tools, form, draft)));
     const before = await hashSegments(tools, layer, drafts, segments);
     layers.push(await describeLayer(tools, form, segments, before));
-    if (number === 0) rawBefore = await hashRaw(tools, index, form, drafts);
+    if (number > 0) continue;
+    rawBefore = await hashRaw(tools, index, form, drafts);
+    step = describeStep(layer.segments, cuts, edit.added);
   }
-  return { rawBefore, layers };
+  return { index: { rawBefore, layers }, step };
 }

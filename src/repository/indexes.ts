@@ -5,6 +5,7 @@
  */
 import type { Position } from '../catalog/listings.ts';
 import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
+import type { LineEdit } from '../deb/line-edit.ts';
 import { systemCode } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -21,6 +22,7 @@ import {
   recordSegments,
   type Wanted,
 } from './index-images.ts';
+import { listPatchFiles, makePatches, type PatchTools } from './index-patches.ts';
 import { loadSegments } from './load-segments.ts';
 import type { PublishedFile } from './published-files.ts';
 import { createIndex, type IndexTools, type ResidentIndex, readIndex } from './resident-index.ts';
@@ -28,6 +30,7 @@ import { SegmentStore } from './segment-store.ts';
 import { LIMITS, type Limits, type Segment, type Unit } from './segments.ts';
 import type { Suite } from './suites.ts';
 import { finishAll } from './together.ts';
+import { XZ_FORM } from './xz-form.ts';
 
 /** The publication that is being made; `date` in milliseconds. */
 export interface NextPublication {
@@ -48,8 +51,8 @@ export interface IndexUpdate {
 const BUILD_BYTES = 8 * 1024 * 1024;
 
 /** The forms that a suite offers; the first is what the plain file is uncompressed from. */
-function listForms(_suite: Suite): readonly Form[] {
-  return [GZIP_FORM];
+function listForms({ options }: Suite): readonly Form[] {
+  return options.xz ? [GZIP_FORM, XZ_FORM] : [GZIP_FORM];
 }
 
 export class Indexes {
@@ -84,6 +87,7 @@ export class Indexes {
     change: Change,
     contents: readonly Entry[] = [],
   ): Promise<IndexUpdate> {
+    const modified = next.date;
     const made: PublishedFile[] = [];
     const segments: { path: string; segment: Segment }[] = [];
     this.#next.set(suite.name, new Map());
@@ -94,15 +98,24 @@ export class Indexes {
         const kept = findFiles(wanted, trusted);
         const added = listAdded(definition, change, contents, next.number);
         const removals = change.removals.filter((removal) => belongsTo(definition, removal));
-        if (kept && added.length === 0 && removals.length === 0) return kept;
+        if (kept && added.length === 0 && removals.length === 0) {
+          return suite.options.pdiffs
+            ? [...kept, ...listPatchFiles(previous, definition.path)]
+            : kept;
+        }
         const edit: IndexEdit = {
           removed: await findRemoved(this.#catalog, suite.name, definition, removals),
           added: renderUnits(definition, added),
           reread: (after, upTo) => this.#reread(suite, definition, after, upTo),
         };
-        const index = await this.#advance(suite, wanted, trusted, edit);
+        const { index, step } = await this.#advance(suite, wanted, trusted, edit);
         this.#next.get(suite.name)?.set(definition.path, index);
-        const fresh = describeFiles(wanted, index, next.date);
+        const fresh = describeFiles(wanted, index, modified);
+        if (suite.options.pdiffs) {
+          const { path } = definition;
+          const asked = { path, previous, files: fresh, step, extra: wanted.extra };
+          fresh.push(...(await makePatches(this.#patchToolsOf(suite), { ...asked, modified })));
+        }
         made.push(...fresh);
         for (const segment of index.layers.flatMap((layer) => layer.segments)) {
           if (this.#store.isFresh(segment.key)) segments.push({ path: definition.path, segment });
@@ -168,7 +181,7 @@ export class Indexes {
     wanted: Wanted,
     previous: Previous | undefined,
     edit: IndexEdit,
-  ): Promise<ResidentIndex> {
+  ): Promise<{ index: ResidentIndex; step: LineEdit | undefined }> {
     const base = await this.#find(suite, wanted, previous);
     const tools = this.#toolsOf(suite);
     if (base) {
@@ -180,7 +193,12 @@ export class Indexes {
         this.#log.warn({ event: 'index.rebuilt', suite: suite.name, path, why: String(error) });
       }
     }
-    return editIndex(tools, await this.#build(suite, wanted), edit);
+    const { index } = await editIndex(tools, await this.#build(suite, wanted), edit);
+    return { index, step: undefined };
+  }
+
+  #patchToolsOf({ name }: Suite): PatchTools {
+    return { suite: name, store: this.#store, log: this.#log };
   }
 
   #toolsOf(suite: Suite): IndexTools {
@@ -256,7 +274,8 @@ export class Indexes {
     let added: Unit[] = [];
     let size = 0;
     const append = async (): Promise<void> => {
-      index = await editIndex(tools, index, { removed: [], added, reread: async () => [] });
+      const edit: IndexEdit = { removed: [], added, reread: async () => [] };
+      index = (await editIndex(tools, index, edit)).index;
       added = [];
       size = 0;
     };

@@ -66,6 +66,10 @@ async function writeMirror(
   await storage.write(distsKey(suite, 'Release'), publication.release);
   await storage.write(distsKey(suite, 'Release.gpg'), publication.releaseGpg);
   await storage.write(distsKey(suite, 'InRelease'), publication.inRelease);
+  // Patches have other names in every publication.
+  for (const path of base?.files.keys() ?? []) {
+    if (!publication.files.has(path)) await storage.remove(distsKey(suite, path));
+  }
 }
 
 /** What is known of the mirror of one suite. */

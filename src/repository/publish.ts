@@ -78,7 +78,7 @@ async function sign(
     architectures: suite.architectures,
     components: suite.components,
     hashes: suite.options.hashes,
-    files: [...files],
+    files: files.filter(({ isUnlisted }) => !isUnlisted),
   });
   return signRelease(release, parts.signingKeys, new Date(date), parts.now);
 }

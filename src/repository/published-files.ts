@@ -12,7 +12,7 @@ import {
 } from '../catalog/index-files.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import type { ByteRange, Storage } from '../storage/storage.ts';
-import type { FilePart } from './resident-index.ts';
+import type { FilePart } from './segments.ts';
 import type { ExtraHash } from './suite-options.ts';
 
 export interface PublishedFile {
@@ -25,6 +25,8 @@ export interface PublishedFile {
   modified: number;
   /** Its bytes one after another; null where it is uncompressed from `source`. */
   parts: readonly FilePart[] | null;
+  /** Where Release does not list it: what `Packages.diff/Index` names. */
+  isUnlisted?: true;
   /** The parts of its .gz; only where `parts` is null. */
   source?: readonly FilePart[];
 }
@@ -46,16 +48,23 @@ export interface HashName {
 export function spellFiles(files: readonly PublishedFile[]): string {
   return JSON.stringify(
     files.map(
-      ({ path, size, sha256, hashes, modified }): SpelledFile => ({
+      ({ path, size, sha256, hashes, modified, isUnlisted }): SpelledFile => ({
         ...{ path, size, sha256, modified },
+        ...(isUnlisted ? { isUnlisted } : {}),
         ...(hashes ? { hashes } : {}),
       }),
     ),
   );
 }
 
+const spellParts = (parts: readonly FilePart[]): string =>
+  JSON.stringify(parts.map(({ key, size, offset }) => [key, size, ...(offset ? [offset] : [])]));
+
 const readParts = (json: string): FilePart[] =>
-  (JSON.parse(json) as [string, number][]).map(([key, size]) => ({ key, size }));
+  (JSON.parse(json) as [string, number, number?][]).map(([key, size, offset]) => ({
+    ...{ key, size },
+    ...(offset ? { offset } : {}),
+  }));
 
 async function readRow(sql: SqlExecutor, row: IndexFileRow): Promise<PublishedFile | undefined> {
   const { suite, path, size, sha256, parts, inflated_from } = row;
@@ -81,7 +90,8 @@ export async function loadFiles(
     const row = await findIndexFile(sql, suite, spelled.path, spelled.sha256);
     const file = row && (await readRow(sql, row));
     if (!file) throw new Error(`${suite}: ${spelled.path} ${spelled.sha256} is not recorded`);
-    files.push({ ...file, modified: spelled.modified });
+    const { modified, isUnlisted } = spelled;
+    files.push({ ...file, modified, ...(isUnlisted ? { isUnlisted } : {}) });
   }
   return files;
 }
@@ -110,7 +120,7 @@ export async function recordFiles(
     const source = files.find((file) => file.path === `${path}.gz`)?.sha256 ?? null;
     await insertIndexFile(sql, {
       ...{ suite, path, sha256, size, hashes: JSON.stringify(hashes) },
-      parts: parts && JSON.stringify(parts.map((part) => [part.key, part.size])),
+      parts: parts && spellParts(parts),
       inflated_from: parts ? null : source,
       made_at: new Date(modified).toISOString(),
     });
@@ -150,11 +160,13 @@ function cutParts(
   { start, end }: ByteRange,
 ): { key: string; range: ByteRange }[] {
   let at = 0;
-  return parts.flatMap(({ key, size }) => {
+  return parts.flatMap(({ key, size, offset = 0 }) => {
     const begin = at;
     at += size;
-    const range = { start: Math.max(start - begin, 0), end: Math.min(end - begin, size - 1) };
-    return range.start <= range.end && range.start < size ? [{ key, range }] : [];
+    const first = Math.max(start - begin, 0);
+    const last = Math.min(end - begin, size - 1);
+    if (first > last || first >= size) return [];
+    return [{ key, range: { start: first + offset, end: last + offset } }];
   });
 }
 

@@ -6,17 +6,11 @@
 import type { Form } from './form.ts';
 import { type Digests, RunningHashes } from './running-hashes.ts';
 import type { SegmentStore } from './segment-store.ts';
-import type { Limits, Segment } from './segments.ts';
+import type { FilePart, Limits, Segment } from './segments.ts';
 import type { ExtraHash } from './suite-options.ts';
 
 /** Segments unpacked ahead of the one that is being hashed. */
 const READ_AHEAD = 3;
-
-/** Bytes of a file that stand in an object of the storage. */
-export interface FilePart {
-  key: string;
-  size: number;
-}
 
 /** What Release says of a file. */
 export interface FileImage {
@@ -122,7 +116,7 @@ export async function readIndex(
     const own = segments[number] ?? [];
     const load = async (one: Segment) => {
       const bytes = await store.read(one);
-      return { bytes, raw: number === 0 ? await form.uncompress(bytes) : undefined };
+      return { bytes, raw: number === 0 ? await form.uncompress(bytes, one.members) : undefined };
     };
     for await (const { bytes, raw } of loadAhead(own, load)) {
       const state = (before.at(-1) as RunningHashes).copy();

@@ -8,7 +8,7 @@ import { buffer } from 'node:stream/consumers';
 import { segmentKey } from '../deb/layout.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Form } from './form.ts';
-import type { Segment } from './segments.ts';
+import type { FilePart, Segment } from './segments.ts';
 import { finishAll } from './together.ts';
 
 /** What is kept of both forms together. */
@@ -49,10 +49,17 @@ export class SegmentStore {
     return bytes;
   }
 
+  /** Bytes of an object that need not be read whole. */
+  async readPart({ key, size, offset = 0 }: FilePart): Promise<Buffer> {
+    const known = this.#fresh.get(key) ?? this.#recall(key);
+    if (known) return known.subarray(offset, offset + size);
+    return buffer(await this.#storage.read(key, { start: offset, end: offset + size - 1 }));
+  }
+
   async readRaw(segment: Segment, form: Form): Promise<Buffer> {
     const known = this.#recall(`raw ${segment.key}`);
     if (known) return known;
-    const raw = await form.uncompress(await this.read(segment));
+    const raw = await form.uncompress(await this.read(segment), segment.members);
     this.keepRaw(segment.key, raw);
     return raw;
   }
@@ -65,7 +72,8 @@ export class SegmentStore {
 
   async readMemberRaw(segment: Segment, number: number, form: Form): Promise<Buffer> {
     const known = this.#recall(`raw ${segment.key}`);
-    if (!known) return form.uncompress(await this.readMember(segment, number));
+    const sizes = segment.members.slice(number, number + 1);
+    if (!known) return form.uncompress(await this.readMember(segment, number), sizes);
     const start = segment.members.slice(0, number).reduce((sum, { raw }) => sum + raw, 0);
     return known.subarray(start, start + (segment.members[number]?.raw ?? 0));
   }
@@ -87,6 +95,7 @@ export class SegmentStore {
   }
 
   async #compress(form: Form, raw: Buffer): Promise<Compressed> {
+    if (!form.isPooled) return form.compress(raw);
     if (this.#compressors < MAX_COMPRESSORS) this.#compressors += 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {

@@ -9,6 +9,8 @@ import type { MemberSize } from './form.ts';
 
 /** `last` is where the last entry in it stands; every entry stands whole in one member. */
 export interface Member extends MemberSize {
+  /** Of its raw bytes. */
+  lines: number;
   last: Position;
 }
 
@@ -18,6 +20,14 @@ export interface Segment {
   raw: number;
   size: number;
   members: readonly Member[];
+}
+
+/** Bytes of a file that stand in an object of the storage. */
+export interface FilePart {
+  key: string;
+  size: number;
+  /** Where they begin in it; 0 where it is missing. */
+  offset?: number;
 }
 
 export interface Limits {
@@ -56,20 +66,20 @@ export function comparePositions(a: Position, b: Position): number {
   return a.publication - b.publication || a.ordinal - b.ordinal;
 }
 
-/** The members of a segment as JSON text: [raw, size, publication, ordinal, unpadded?] each. */
+/** The members of a segment as JSON text: [raw, size, lines, publication, ordinal, unpadded?] each. */
 export function spellMembers(members: readonly Member[]): string {
   return JSON.stringify(
-    members.map(({ raw, size, last, unpadded }) => [
-      ...[raw, size, last.publication, last.ordinal],
+    members.map(({ raw, size, lines, last, unpadded }) => [
+      ...[raw, size, lines, last.publication, last.ordinal],
       ...(unpadded === undefined ? [] : [unpadded]),
     ]),
   );
 }
 
 export function readMembers(json: string): Member[] {
-  const rows = JSON.parse(json) as [number, number, number, number, number?][];
-  return rows.map(([raw, size, publication, ordinal, unpadded]) => ({
-    ...{ raw, size, last: { publication, ordinal } },
+  const rows = JSON.parse(json) as [number, number, number, number, number, number?][];
+  return rows.map(([raw, size, lines, publication, ordinal, unpadded]) => ({
+    ...{ raw, size, lines, last: { publication, ordinal } },
     ...(unpadded === undefined ? {} : { unpadded }),
   }));
 }

@@ -9,7 +9,7 @@ import { completeHashes } from './extra-hashes.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS, type SuiteOptions } from './suite-options.ts';
-import { checkDefinition, type Suite, type SuiteDefinition } from './suites.ts';
+import { checkDefinition, checkPrograms, type Suite, type SuiteDefinition } from './suites.ts';
 
 /** What is undefined stays. */
 export type SuiteSettings = {
@@ -92,7 +92,7 @@ function refuseHomeless(suite: string, homeless: readonly StandingPackage[]): vo
 /**
  * Change what a suite is. Where nothing changes, there is no publication.
  * @returns the number of the publication from which on it is so.
- * @throws RefusalError SUITE_UNKNOWN, INPUT_INVALID, IDENTITY_KEPT, SUITE_IN_USE
+ * @throws RefusalError SUITE_UNKNOWN, INPUT_INVALID, IDENTITY_KEPT, SUITE_IN_USE, PROGRAM_MISSING
  */
 export async function setSuite(
   parts: Repository & { publisher: Publisher },
@@ -105,6 +105,7 @@ export async function setSuite(
     const before = mergeSettings(suite, {});
     const after = mergeSettings(suite, request.settings);
     if (JSON.stringify(before) === JSON.stringify(after)) return undefined;
+    await checkPrograms(after.options);
     if (!request.forceIdentity) refuseOtherIdentity(before, after);
     const listed = await listPackagesAt(parts.catalog, name, suite.publication);
     const homeless = findHomeless(listed, after);

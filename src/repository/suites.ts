@@ -5,6 +5,7 @@
 import { insertSuite, findSuite as queryFindSuite, type SuiteRow } from '../catalog/suites.ts';
 import { checkArchitectureName, checkComponentName, checkSuiteName } from '../deb/layout.ts';
 import { RefusalError } from '../errors.ts';
+import { checkXzProgram } from '../xz-program.ts';
 import type { Repository } from './repository.ts';
 import {
   DEFAULT_SUITE_OPTIONS,
@@ -129,15 +130,24 @@ function checkOptions(options: SuiteOptions): void {
 }
 
 /**
+ * Proves that the programs are here which a suite needs for what it asks for.
+ * @throws RefusalError PROGRAM_MISSING
+ */
+export async function checkPrograms(options: Partial<SuiteOptions> = {}): Promise<void> {
+  if (options.xz) await checkXzProgram();
+}
+
+/**
  * Record a new suite; it has no publication yet, or none of its own where one of the name was
  * removed.
- * @throws RefusalError SUITE_EXISTS, INPUT_INVALID
+ * @throws RefusalError SUITE_EXISTS, INPUT_INVALID, PROGRAM_MISSING
  */
 export async function createSuite(
   repository: Repository,
   definition: SuiteDefinition,
 ): Promise<Suite> {
   const row = spellSuiteRow(checkDefinition(definition));
+  await checkPrograms(definition.options);
   const created_at = new Date(repository.now()).toISOString();
   const inserted = await insertSuite(repository.catalog, { ...row, publication: 0, created_at });
   if (!inserted) throw new RefusalError('SUITE_EXISTS', `suite ${definition.name} exists already`);

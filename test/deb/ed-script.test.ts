@@ -36,7 +36,7 @@ const render = (edit: LineEdit): Buffer => {
   return script;
 };
 
-/** Lines that no two texts share by chance, and how the next text comes from them. */
+/** For each line whether it goes, and what is put before it; then what comes at the end. */
 interface Plan {
   lines: { goes: boolean; before: string | null }[];
   end: string | null;
@@ -45,7 +45,6 @@ interface Plan {
 const line = fc.integer({ min: 0, max: 99_999 }).map((n) => `Field-${n}: text\n`);
 const text = fc.array(line, { maxLength: 40 }).map((lines) => lines.join(''));
 
-/** For each line whether it goes, and what is put before it; then what comes at the end. */
 const plan: fc.Arbitrary<Plan> = fc.record({
   lines: fc.array(fc.record({ goes: fc.boolean(), before: fc.option(text, { freq: 8 }) }), {
     minLength: 0,

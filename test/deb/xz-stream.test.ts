@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decompressXz } from '../../src/deb/xz.ts';
 import { readXzBlocks, renderXzTail, XZ_HEAD, type XzBlock } from '../../src/deb/xz-stream.ts';
-import { checkXzProgram, compressXzBlock } from '../../src/xz-program.ts';
+import { checkXzProgram, compressXzBlock, uncompressXzStream } from '../../src/xz-program.ts';
 import { pipeThrough } from './build.ts';
 
 const joinBlocks = (blocks: readonly XzBlock[]): Buffer =>
@@ -121,6 +121,15 @@ describe('compressXzBlock', () => {
       process.env.PATH = PATH;
     }
     await checkXzProgram();
+  });
+});
+
+describe('uncompressXzStream', () => {
+  it('gives back what blocks were made of, and refuses what is damaged', async () => {
+    const raws = [Buffer.from('one\n'), Buffer.alloc(50_000, 'two\n')];
+    const stream = joinBlocks(await Promise.all(raws.map(compressXzBlock)));
+    expect((await uncompressXzStream(stream)).equals(Buffer.concat(raws))).toBe(true);
+    await expect(uncompressXzStream(stream.subarray(0, -12))).rejects.toThrow(/xz ended with/);
   });
 });
 

@@ -47,9 +47,10 @@ export async function makePast(scratch: string): Promise<Past> {
     expect((await putFile(uploader, server.url, file)).status).toBe(201);
   }
   const fresh = await buildSmall({ name: 'fresh', version: '1', payloadBytes: 30_000 }, built);
+  await aptkeep('package', 'remove', 'withdrawn=3', '--suite', 'stable', '--data', data);
   expect(await server.stop()).toBe(0);
   await growOld(data);
-  const listed = ['moodle 1.0', 'moodle 1.1', 'theme 2', 'withdrawn 3'];
+  const listed = ['moodle 1.0', 'moodle 1.1', 'theme 2'];
   return { data, port, uploader, host, root, fresh, listed };
 }
 
@@ -117,6 +118,15 @@ export const DEEDS: Record<string, Experiment> = {
     after: (listed) => [...listed, 'fresh 1'],
   },
   publication: { deed: perform('publish', 'stable'), after: (listed) => listed },
+  removal: {
+    deed: perform('package', 'remove', 'moodle=1.0', '--suite', 'stable'),
+    after: (listed) => listed.filter((one) => one !== 'moodle 1.0'),
+    spends: true,
+  },
+  rollback: {
+    deed: perform('publication', 'rollback', 'stable', '--to', '3', '--reason', 'test'),
+    after: () => ['moodle 1.0', 'moodle 1.1'],
+  },
   sweep: { deed: perform('sweep'), after: (listed) => listed, spends: true },
 };
 
