@@ -1,4 +1,5 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
+import { setImmediate } from 'node:timers/promises';
 import type { SqlExecutor } from './sql.ts';
 
 /**
@@ -36,7 +37,11 @@ export interface ListingRow {
   phased: number | null;
 }
 
-export type ListedPackage = StandingPackage & { suite: string };
+export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
+  suite: string;
+  listed_in: string;
+  phased: number | null;
+};
 
 /**
  * `kinds` tells apart what stands in different indexes: an installer's package may have the name,
@@ -201,29 +206,6 @@ export async function listSuitesOfFile(sql: SqlExecutor, filename: string): Prom
   return rows.map((row) => row.suite);
 }
 
-/** What a suite lists, without the stanzas; `phased` as there. */
-export type StandingPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
-  listed_in: string;
-  phased: number | null;
-};
-
-/** What a suite listed in one of its publications, as long as that is written down. */
-export function listPackagesAt(
-  sql: SqlExecutor,
-  suite: string,
-  publication: number,
-): Promise<StandingPackage[]> {
-  return sql.all(
-    `SELECT p.id, p.name, p.version, p.architecture, p.kind, p.source, p.component, p.filename,
-       p.size, p.sha256, p.uploaded_at, p.uploaded_by, l.component AS listed_in, l.phased
-     FROM listing l JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.added_in <= $2 AND (l.removed_in IS NULL OR l.removed_in > $2)
-     ORDER BY p.name, l.component, p.architecture, p.version`,
-    suite,
-    publication,
-  );
-}
-
 /** The files beside the .dsc of what a suite listed in one of its publications. */
 export function listPackageFilesOf(
   sql: SqlExecutor,
@@ -259,9 +241,9 @@ export async function findPackages(
   for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
     const some = ids.slice(from, from + IDS_AT_ONCE);
     const places = some.map((_, i) => `$${i + 1}`).join(', ');
-    rows.push(
-      ...(await sql.all<PackageRow>(`SELECT * FROM package WHERE id IN (${places})`, ...some)),
-    );
+    const text = `SELECT * FROM package WHERE id IN (${places})`;
+    for (const row of await sql.all<PackageRow>(text, ...some)) rows.push(row);
+    await setImmediate();
   }
   return rows;
 }

@@ -32,7 +32,7 @@ function renderComparison(made: Comparison): string {
 
 function describeCounts(counts: OutputOf<'publication.show'>['counts']): string {
   if (counts === null) return 'not known any more: it was swept';
-  const places = counts.map((one) => `${one.packages} in ${one.component}/${one.architecture}`);
+  const places = counts.map((one) => `${one.packages} in ${one.component}`);
   return places.join(', ') || 'nothing';
 }
 

@@ -1,6 +1,6 @@
 /** Operations on what suites list: packages copied, removed, phased. Floor 5. */
 import { z } from 'zod';
-import type { StandingPackage } from '../catalog/packages.ts';
+import type { StandingPackage } from '../catalog/standing.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { copyPackages as copy } from '../repository/copy.ts';

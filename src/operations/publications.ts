@@ -1,7 +1,7 @@
 /** Operations on publications: looked at, compared, gone back to. Floor 5. */
 import { z } from 'zod';
-import { listPackagesAt } from '../catalog/packages.ts';
 import type { PublicationSummary } from '../catalog/publications.ts';
+import { countByComponent } from '../catalog/standing.ts';
 import { type Comparison, comparePublications } from '../repository/compare.ts';
 import {
   getPublication,
@@ -10,7 +10,7 @@ import {
 } from '../repository/publications.ts';
 import { rollBack } from '../repository/rollback.ts';
 import { getSuite } from '../repository/suites.ts';
-import { ADMINS, defineOperation, type Parts, REPOSITORY_READERS } from './operation.ts';
+import { ADMINS, defineOperation, REPOSITORY_READERS } from './operation.ts';
 import { describeStanding, standingDescription } from './package-moves.ts';
 import { getReadableSuite } from './suites.ts';
 
@@ -51,19 +51,6 @@ export const listPublications = defineOperation({
   },
 });
 
-/** How much of what a publication lists stands where. */
-async function countByPlace(parts: Parts, suite: string, number: number) {
-  const standing = await listPackagesAt(parts.repository.catalog, suite, number);
-  const places = Map.groupBy(
-    standing,
-    ({ listed_in, architecture }) => `${listed_in} ${architecture}`,
-  );
-  return [...places].sort().map(([place, rows]) => {
-    const [component = '', architecture = ''] = place.split(' ');
-    return { component, architecture, packages: rows.length };
-  });
-}
-
 export const showPublication = defineOperation({
   summary: 'One publication, with the Release file that was signed',
   roles: REPOSITORY_READERS,
@@ -73,14 +60,16 @@ export const showPublication = defineOperation({
     ...publication.shape,
     release: z.string().describe("'' where it was swept"),
     counts: z
-      .array(z.object({ component: z.string(), architecture: z.string(), packages: z.number() }))
+      .array(z.object({ component: z.string(), packages: z.number() }))
       .nullable()
       .describe('what it lists; null where that was swept'),
   }),
   async run(parts, input, actor) {
     await getReadableSuite(parts, actor, input.suite);
     const row = await getPublication(parts.repository, input.suite, input.number);
-    const counts = isSwept(row) ? null : await countByPlace(parts, input.suite, input.number);
+    const counts = isSwept(row)
+      ? null
+      : await countByComponent(parts.repository.catalog, input.suite, input.number);
     return { ...describePublication(row), release: row.release, counts };
   },
 });

@@ -6,12 +6,12 @@ import type { PackedPaths } from '../catalog/contents.ts';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { PathList } from '../deb/contents.ts';
 import { type Control, parseControl } from '../deb/control.ts';
+import { holdsSymbols, kindOf } from '../deb/kind.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { packPaths } from './contents.ts';
 import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
-import { kindOf, readWord } from './kind.ts';
 import type { Suite } from './suites.ts';
 
 export interface ProvenBinary {
@@ -67,8 +67,7 @@ export async function proveBinary(
     await verifyData(source, archive, limits, (path) => paths.add(path));
     checkArchitecture(control, suite);
     const kind = kindOf(control, named);
-    const isSymbols = readWord(control, 'auto-built-package') === 'debug-symbols';
-    const isDebug = kind === 'ddeb' || isSymbols;
+    const isDebug = holdsSymbols(control, kind);
     return { control, kind, contents: await packPaths(paths), isDebug, file };
   } finally {
     await source.close();

@@ -1,5 +1,11 @@
 /** Two publications of a suite side by side: what came, what went, what hosts are offered. Floor 3. */
-import { listPackagesAt, type StandingPackage } from '../catalog/packages.ts';
+import type { SqlExecutor } from '../catalog/sql.ts';
+import {
+  type DifferingPackage,
+  listDifferences,
+  listNamedAt,
+  type StandingPackage,
+} from '../catalog/standing.ts';
 import { compareVersions } from '../deb/version.ts';
 import { getWholePublication } from './publications.ts';
 import type { Repository } from './repository.ts';
@@ -56,22 +62,42 @@ function compareOffers(before: readonly StandingPackage[], after: readonly Stand
   };
 }
 
-/** What the second of two sets of packages has otherwise than the first. */
-export function compareStanding(
-  before: readonly StandingPackage[],
-  after: readonly StandingPackage[],
-): Comparison {
+function compareListings(before: readonly StandingPackage[], after: readonly StandingPackage[]) {
   const old = new Map(before.map((one) => [keyOf(one), one]));
   const young = new Map(after.map((one) => [keyOf(one), one]));
   return {
     added: after.filter((one) => !old.has(keyOf(one))),
     removed: before.filter((one) => !young.has(keyOf(one))),
-    ...compareOffers(before, after),
     phased: after.flatMap((row) => {
       const was = old.get(keyOf(row));
       return was && was.phased !== row.phased ? [{ row, from: was.phased, to: row.phased }] : [];
     }),
   };
+}
+
+const standsIn = ({ added_in, removed_in }: DifferingPackage, publication: number): boolean =>
+  added_in <= publication && (removed_in === null || removed_in > publication);
+
+/**
+ * What one publication of a suite lists otherwise than another, whichever of them is the older.
+ * Costs the difference, not what they list.
+ */
+export async function compareListed(
+  sql: SqlExecutor,
+  suite: string,
+  { from, to }: { from: number; to: number },
+): Promise<Comparison> {
+  const [low, high] = [Math.min(from, to), Math.max(from, to)];
+  const differing = await listDifferences(sql, suite, low, high);
+  const listings = compareListings(
+    differing.filter((one) => standsIn(one, from)),
+    differing.filter((one) => standsIn(one, to)),
+  );
+  // Which version is the newest depends on those that both of them list, too.
+  const names = [...listings.added, ...listings.removed].map(({ name }) => name);
+  const before = await listNamedAt(sql, suite, from, names);
+  const after = await listNamedAt(sql, suite, to, names);
+  return { ...listings, ...compareOffers(before, after) };
 }
 
 /** @throws RefusalError SUITE_UNKNOWN, PUBLICATION_UNKNOWN, CONTENTS_GONE */
@@ -82,8 +108,5 @@ export async function comparePublications(
 ): Promise<Comparison> {
   await getWholePublication(repository, suite, from);
   await getWholePublication(repository, suite, to);
-  return compareStanding(
-    await listPackagesAt(repository.catalog, suite, from),
-    await listPackagesAt(repository.catalog, suite, to),
-  );
+  return compareListed(repository.catalog, suite, { from, to });
 }

@@ -2,20 +2,19 @@
  * Packages from one suite into another: their bytes stay where they are, the other suite lists them
  * too. Taken whole, in one publication, or not at all. Floor 3.
  */
-import { findPackages, type StandingPackage } from '../catalog/packages.ts';
+import { findPackages } from '../catalog/packages.ts';
+import {
+  findListings,
+  listNamedAt,
+  listPackagesAt,
+  type StandingPackage,
+} from '../catalog/standing.ts';
 import { readStanzaSource } from '../deb/stanza.ts';
 import { RefusalError } from '../errors.ts';
 import type { Change } from './change.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
-import {
-  listStanding,
-  nameSome,
-  pickWanted,
-  spellStanding,
-  toAdditions,
-  type Wanted,
-} from './standing.ts';
+import { nameSome, pickWanted, spellStanding, toAdditions, type Wanted } from './standing.ts';
 import { getSuite, type Suite } from './suites.ts';
 
 export interface CopyRequest {
@@ -68,8 +67,7 @@ function checkComponents(suite: Suite, taken: readonly StandingPackage[]): void 
 /** The sources of what was picked. @throws RefusalError PACKAGE_UNKNOWN naming one that is not listed. */
 async function pickSources(
   parts: Repository,
-  from: string,
-  standing: readonly StandingPackage[],
+  from: Suite,
   picked: readonly StandingPackage[],
 ): Promise<StandingPackage[]> {
   const binaries = picked.filter(({ kind }) => kind !== 'dsc');
@@ -78,13 +76,19 @@ async function pickSources(
     binaries.map(({ id }) => id),
   );
   const wanted = rows.map((row) => readStanzaSource(row.stanza, row));
-  const listed = standing.filter(({ kind }) => kind === 'dsc');
+  const names = wanted.map(({ name }) => name);
+  const standing = await listNamedAt(parts.catalog, from.name, from.publication, names);
+  const listed = new Map(
+    standing
+      .filter(({ kind }) => kind === 'dsc')
+      .map((one) => [`${one.name} ${one.version}`, one] as const),
+  );
   return wanted.map(({ name, version }) => {
-    const found = listed.find((one) => one.name === name && one.version === version);
+    const found = listed.get(`${name} ${version}`);
     if (found) return found;
     throw new RefusalError(
       'PACKAGE_UNKNOWN',
-      `suite ${from} does not list the source package ${name} ${version}`,
+      `suite ${from.name} does not list the source package ${name} ${version}`,
     );
   });
 }
@@ -93,11 +97,10 @@ const placeOf = ({ listed_in, id }: StandingPackage): string => `${listed_in} ${
 
 async function pick(parts: Repository, request: CopyRequest): Promise<StandingPackage[]> {
   const from = await getSuite(parts, request.from);
-  const standing = await listStanding(parts.catalog, from);
   const picked = request.packages
-    ? pickWanted(from.name, standing, request.packages)
-    : [...standing];
-  const sources = request.withSource ? await pickSources(parts, from.name, standing, picked) : [];
+    ? await pickWanted(parts.catalog, from, request.packages)
+    : await listPackagesAt(parts.catalog, from.name, from.publication);
+  const sources = request.withSource ? await pickSources(parts, from, picked) : [];
   for (const { name } of [...picked, ...sources]) request.checkName(name);
   // A phase belongs to the suite that it was asked for.
   const placed = [...picked, ...sources].map((one) => ({
@@ -127,7 +130,9 @@ export async function copyPackages(
       refuseArchitectures(suite, request, outcome.skipped);
       const taken = picked.filter((one) => hasPlace(suite, one));
       checkComponents(suite, taken);
-      const listed = new Set((await listStanding(parts.catalog, suite)).map(placeOf));
+      const ids = taken.map(({ id }) => id);
+      const listings = await findListings(parts.catalog, suite.name, ids);
+      const listed = new Set(listings.map((one) => `${one.component} ${one.package_id}`));
       outcome.unchanged = taken.filter((one) => listed.has(placeOf(one)));
       outcome.copied = taken.filter((one) => !listed.has(placeOf(one)));
       if (outcome.copied.length === 0) return undefined;

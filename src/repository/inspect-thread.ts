@@ -8,6 +8,7 @@ import { parentPort } from 'node:worker_threads';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
 import { parseControl, renderStanza } from '../deb/control.ts';
+import { kindOf } from '../deb/kind.ts';
 import { poolKey } from '../deb/layout.ts';
 import { type RefusalCode, RefusalError, systemCode } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
@@ -20,7 +21,6 @@ import type {
   InspectionJob,
   InspectionOrder,
 } from './inspect.ts';
-import { kindOf } from './kind.ts';
 
 /** A file up to this size is read in one piece. */
 const MAX_WHOLE_BYTES = 4 * 1024 * 1024;

@@ -2,14 +2,14 @@
  * Back to what a suite listed before: a new publication with the contents of an old one and a newer
  * Date, because apt ignores an older. What the suite is and asks for stays as it is now. Floor 3.
  */
-import { listPackagesAt, type StandingPackage } from '../catalog/packages.ts';
+import type { StandingPackage } from '../catalog/standing.ts';
 import { RefusalError } from '../errors.ts';
 import type { Change } from './change.ts';
-import { type Comparison, compareStanding } from './compare.ts';
+import { type Comparison, compareListed } from './compare.ts';
 import { getWholePublication } from './publications.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
-import { listStanding, nameSome, spellStanding, toAdditions, toRemoval } from './standing.ts';
+import { nameSome, spellStanding, toAdditions, toRemoval } from './standing.ts';
 import type { Suite } from './suites.ts';
 
 export interface RollbackRequest {
@@ -18,6 +18,8 @@ export interface RollbackRequest {
   reason: string;
   actor: string;
 }
+
+const NOTHING: Comparison = { added: [], removed: [], upgraded: [], downgraded: [], phased: [] };
 
 /** Several of one disk's answers are waited for together. */
 const LOOKS_AT_ONCE = 64;
@@ -66,14 +68,13 @@ export async function rollBack(
   name: string,
   request: RollbackRequest,
 ): Promise<Comparison & { publication: number }> {
-  let comparison: Comparison = compareStanding([], []);
+  let comparison: Comparison = NOTHING;
   const { number } = await parts.publisher.submit(
     name,
     async (suite): Promise<Change | undefined> => {
       await getWholePublication(parts, name, request.to);
-      const now = await listStanding(parts.catalog, suite);
-      const wanted = await listPackagesAt(parts.catalog, name, request.to);
-      comparison = compareStanding(now, wanted);
+      const span = { from: suite.publication, to: request.to };
+      comparison = await compareListed(parts.catalog, name, span);
       const { added, removed, phased } = comparison;
       const entering = [...added, ...phased.map(({ row }) => row)];
       if (entering.length + removed.length === 0) return undefined;

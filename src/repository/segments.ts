@@ -26,8 +26,8 @@ export interface Segment {
 export interface FilePart {
   key: string;
   size: number;
-  /** Where they begin in it; 0 where it is missing. */
-  offset?: number;
+  /** Where they are not all of it: where they begin in it, and how large it is. */
+  slice?: { offset: number; whole: number };
 }
 
 export interface Limits {

@@ -1,13 +1,9 @@
 /**
  * What a suite lists in a publication, and the words by which somebody names a part of it. Floor 3.
  */
-import {
-  findPackages,
-  listPackagesAt,
-  type PackageRow,
-  type StandingPackage,
-} from '../catalog/packages.ts';
+import { findPackages, type PackageRow } from '../catalog/packages.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
+import { listNamedAt, type StandingPackage } from '../catalog/standing.ts';
 import { compareVersions } from '../deb/version.ts';
 import { RefusalError } from '../errors.ts';
 import type { Addition, Removal } from './change.ts';
@@ -48,13 +44,22 @@ function keepNewest(found: readonly StandingPackage[]): StandingPackage[] {
   return [...newest.values()];
 }
 
-/** @throws RefusalError PACKAGE_UNKNOWN naming what the suite does not list. */
-export function pickWanted(
-  suite: string,
-  standing: readonly StandingPackage[],
+/**
+ * What a suite lists now of what is wanted, in one component or in all.
+ * @throws RefusalError PACKAGE_UNKNOWN naming what it does not list.
+ */
+export async function pickWanted(
+  sql: SqlExecutor,
+  suite: { name: string; publication: number },
   wanted: readonly Wanted[],
-): StandingPackage[] {
-  const byName = Map.groupBy(standing, ({ name }) => name);
+  component?: string,
+): Promise<StandingPackage[]> {
+  const names = wanted.map((one) => one.package);
+  const standing = await listNamedAt(sql, suite.name, suite.publication, names);
+  const byName = Map.groupBy(
+    standing.filter(({ listed_in }) => component === undefined || component === listed_in),
+    ({ name }) => name,
+  );
   const picked = new Set<StandingPackage>();
   for (const one of wanted) {
     const { version, architecture } = one;
@@ -65,7 +70,7 @@ export function pickWanted(
     );
     if (found.length === 0) {
       const word = JSON.stringify(spellWanted(one).slice(0, 160));
-      throw new RefusalError('PACKAGE_UNKNOWN', `suite ${suite} does not list ${word}`);
+      throw new RefusalError('PACKAGE_UNKNOWN', `suite ${suite.name} does not list ${word}`);
     }
     for (const row of version === undefined ? keepNewest(found) : found) picked.add(row);
   }
@@ -93,9 +98,3 @@ export async function toAdditions(
     throw new RefusalError('PACKAGE_UNKNOWN', `${spellStanding(one)} is not there any more`);
   });
 }
-
-/** What a suite lists now. */
-export const listStanding = (
-  sql: SqlExecutor,
-  suite: { name: string; publication: number },
-): Promise<StandingPackage[]> => listPackagesAt(sql, suite.name, suite.publication);

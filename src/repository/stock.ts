@@ -67,8 +67,9 @@ async function checkOtherHashes(file: ReceivedFile, named: NamedFile): Promise<v
     const expected = named[key];
     return expected === undefined ? [] : [{ key, expected, hash: createHash(key) }];
   });
-  const bytes = createReadStream(file.path, { highWaterMark: READ_BUFFER_BYTES });
-  for await (const chunk of bytes) for (const { hash } of hashes) hash.update(chunk as Buffer);
+  const { path, bytes } = file;
+  const chunks = bytes ? [bytes] : createReadStream(path, { highWaterMark: READ_BUFFER_BYTES });
+  for await (const chunk of chunks) for (const { hash } of hashes) hash.update(chunk as Buffer);
   for (const { key, expected, hash } of hashes) {
     const found = hash.digest('hex');
     if (found === expected) continue;

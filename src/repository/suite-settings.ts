@@ -2,7 +2,8 @@
  * Suites that change while they are served, and suites that end. A change of settings is a
  * publication like any other, and in force with it. Floor 3.
  */
-import { listPackagesAt, type StandingPackage } from '../catalog/packages.ts';
+import type { SqlExecutor } from '../catalog/sql.ts';
+import { listOutside, type StandingPackage } from '../catalog/standing.ts';
 import { RefusalError } from '../errors.ts';
 import type { Change } from './change.ts';
 import { completeHashes } from './extra-hashes.ts';
@@ -64,14 +65,24 @@ function refuseOtherIdentity(before: SuiteDefinition, after: SuiteDefinition): v
   );
 }
 
-/** What the suite lists that has no place in it any more. */
-function findHomeless(listed: readonly StandingPackage[], after: SuiteDefinition) {
-  const everywhere = ['all', 'source'];
-  return listed.filter(
-    ({ listed_in, architecture }) =>
-      !after.components.includes(listed_in) ||
-      !(everywhere.includes(architecture) || after.architectures.includes(architecture)),
-  );
+/** What the suite lists that has no place in it any more; asked only where a place goes. */
+async function findHomeless(
+  sql: SqlExecutor,
+  before: SuiteDefinition,
+  after: SuiteDefinition,
+  publication: number,
+): Promise<StandingPackage[]> {
+  const isFewer = (old: readonly string[], now: readonly string[]): boolean =>
+    old.some((name) => !now.includes(name));
+  if (
+    !isFewer(before.components, after.components) &&
+    !isFewer(before.architectures, after.architectures)
+  ) {
+    return [];
+  }
+  const { components } = after;
+  const architectures = ['all', 'source', ...after.architectures];
+  return listOutside(sql, after.name, publication, { components, architectures });
 }
 
 /** @throws RefusalError SUITE_IN_USE with the count for each component and architecture. */
@@ -107,8 +118,7 @@ export async function setSuite(
     if (JSON.stringify(before) === JSON.stringify(after)) return undefined;
     await checkPrograms(after.options);
     if (!request.forceIdentity) refuseOtherIdentity(before, after);
-    const listed = await listPackagesAt(parts.catalog, name, suite.publication);
-    const homeless = findHomeless(listed, after);
+    const homeless = await findHomeless(parts.catalog, before, after, suite.publication);
     if (!request.force) refuseHomeless(name, homeless);
     return {
       additions: [],

@@ -2,14 +2,13 @@
  * Packages that leave a suite, and the phase of those that stay: what is listed changes, and no byte
  * in the pool. Floor 3.
  */
-import type { StandingPackage } from '../catalog/packages.ts';
+import type { StandingPackage } from '../catalog/standing.ts';
 import { checkPhaseFits, PHASE_FIELD } from '../deb/phase.ts';
 import { RefusalError } from '../errors.ts';
 import type { Change } from './change.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 import {
-  listStanding,
   nameSome,
   pickWanted,
   spellStanding,
@@ -37,10 +36,7 @@ export async function removePackages(
 ): Promise<{ removed: StandingPackage[]; publication: number }> {
   let removed: StandingPackage[] = [];
   const { number } = await parts.publisher.submit(request.suite, async (suite): Promise<Change> => {
-    const standing = (await listStanding(parts.catalog, suite)).filter(
-      ({ listed_in }) => request.component === undefined || request.component === listed_in,
-    );
-    removed = pickWanted(suite.name, standing, request.packages);
+    removed = await pickWanted(parts.catalog, suite, request.packages, request.component);
     return {
       additions: [],
       removals: removed.map(toRemoval),
@@ -70,10 +66,8 @@ export async function phasePackages(
   const { number } = await parts.publisher.submit(
     request.suite,
     async (suite): Promise<Change | undefined> => {
-      const standing = (await listStanding(parts.catalog, suite)).filter(
-        ({ listed_in }) => request.component === undefined || request.component === listed_in,
-      );
-      const picked = pickWanted(suite.name, standing, request.packages);
+      const { packages, component } = request;
+      const picked = await pickWanted(parts.catalog, suite, packages, component);
       refuseSources(picked);
       phased = picked.map((one) => ({ ...one, phased: phase }));
       const changed = phased.filter((one, i) => one.phased !== picked[i]?.phased);

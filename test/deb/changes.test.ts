@@ -1,5 +1,6 @@
 /** .changes files: those of dpkg-genchanges read, others refused. */
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { changedKind, parseChanges } from '../../src/deb/changes.ts';
 import { RefusalError } from '../../src/errors.ts';
@@ -99,5 +100,27 @@ describe('a .changes that is refused', () => {
     }
     expect(refusal).toBeInstanceOf(RefusalError);
     expect((refusal as RefusalError).code).toMatch(/^PACKAGE_(MALFORMED|UNACCEPTABLE)$/);
+  });
+});
+
+describe('damage anywhere', () => {
+  it('is taken for what it is or refused, never more', () => {
+    const whole = Buffer.from(CHANGES());
+    const damage = fc.record({
+      at: fc.nat(whole.length - 1),
+      drop: fc.nat(40),
+      add: fc.uint8Array({ maxLength: 8 }),
+    });
+    fc.assert(
+      fc.property(damage, ({ at, drop, add }) => {
+        const text = Buffer.concat([whole.subarray(0, at), add, whole.subarray(at + drop)]);
+        try {
+          for (const file of parseChanges(text).files)
+            expect(file.name).toMatch(/^[A-Za-z0-9][^/]*$/);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RefusalError);
+        }
+      }),
+    );
   });
 });

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readClearSigned } from '../../src/deb/clear-sign.ts';
 import { RefusalError } from '../../src/errors.ts';
@@ -55,5 +56,25 @@ describe('readClearSigned', () => {
     const text = damage(signed);
     expect(text).not.toBe(signed);
     expect(() => readClearSigned(Buffer.from(text))).toThrow(RefusalError);
+  });
+
+  it('never gives back more than was framed, whatever is damaged', () => {
+    const whole = Buffer.from(signed);
+    const damage = fc.record({
+      at: fc.nat(whole.length - 1),
+      drop: fc.nat(20),
+      add: fc.constantFrom('', '\n', '- ', '-----BEGIN PGP SIGNATURE-----\n', 'Forged: yes\n'),
+    });
+    fc.assert(
+      fc.property(damage, ({ at, drop, add }) => {
+        const parts = [whole.subarray(0, at), Buffer.from(add), whole.subarray(at + drop)];
+        try {
+          const { content, isSigned } = readClearSigned(Buffer.concat(parts));
+          if (isSigned) expect(content.toString()).not.toContain('PGP SIGNATURE');
+        } catch (error) {
+          expect(error).toBeInstanceOf(RefusalError);
+        }
+      }),
+    );
   });
 });

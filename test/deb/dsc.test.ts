@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseDsc, renderSourceStanza } from '../../src/deb/dsc.ts';
 import { sourceDirectory } from '../../src/deb/layout.ts';
@@ -114,5 +115,26 @@ describe('a .dsc that is refused', () => {
     }
     expect(refusal).toBeInstanceOf(RefusalError);
     expect((refusal as RefusalError).code).toMatch(/^PACKAGE_(MALFORMED|UNACCEPTABLE)$/);
+  });
+});
+
+describe('damage anywhere', () => {
+  it('is taken for what it is or refused, never more', () => {
+    const whole = Buffer.from(DSC());
+    const damage = fc.record({
+      at: fc.nat(whole.length - 1),
+      drop: fc.nat(40),
+      add: fc.uint8Array({ maxLength: 8 }),
+    });
+    fc.assert(
+      fc.property(damage, ({ at, drop, add }) => {
+        const text = Buffer.concat([whole.subarray(0, at), add, whole.subarray(at + drop)]);
+        try {
+          for (const file of parseDsc(text).files) expect(file.name).toMatch(/^[A-Za-z0-9][^/]*$/);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RefusalError);
+        }
+      }),
+    );
   });
 });

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findPackage } from '../../src/catalog/packages.ts';
+import { listPackagesAt } from '../../src/catalog/standing.ts';
 import { comparePublications } from '../../src/repository/compare.ts';
 import { type CopyRequest, copyPackages } from '../../src/repository/copy.ts';
 import { readPublishedFile } from '../../src/repository/published-files.ts';
@@ -212,6 +213,37 @@ describe('publications', () => {
     expect(await diff(4, 4)).toEqual({ added: [], removed: [], upgraded: [], downgraded: [] });
     await expect(diff(1, 99)).rejects.toMatchObject({ code: 'PUBLICATION_UNKNOWN' });
   });
+
+  it.each([1, 7, 23])(
+    'differ as what they list does, after any history (seed %i)',
+    async (seed) => {
+      let state = seed;
+      const next = (limit: number): number => {
+        state = (state * 48_271) % 2_147_483_647; // Lehmer's generator: the same history every run
+        return state % limit;
+      };
+      for (let step = 0; step < 14; step += 1) {
+        const [name, version] = [`p${next(3)}`, `1.${next(3)}`];
+        const wanted = [{ package: name, version }];
+        const request = { suite: 'stable', packages: wanted, component: undefined, actor: 'test' };
+        const listed = (await readIndex()).some((one) => one.startsWith(`${name} ${version}`));
+        if (!listed) await add(name, version);
+        else if (next(2) === 0) await remove(`${name}=${version}`);
+        else await phasePackages(parts, { ...request, percentage: 10 * next(10) });
+      }
+      const last = parts.live.get('stable')?.number ?? 0;
+      const list = async (number: number): Promise<string[]> =>
+        (await listPackagesAt(parts.catalog, 'stable', number)).map(spellStanding).sort();
+      for (let from = 1; from <= last; from += 1) {
+        for (let to = 1; to <= last; to += 1) {
+          const [before, after] = [await list(from), await list(to)];
+          const { added, removed } = await diff(from, to);
+          expect(added.sort()).toEqual(after.filter((one) => !before.includes(one)));
+          expect(removed.sort()).toEqual(before.filter((one) => !after.includes(one)));
+        }
+      }
+    },
+  );
 
   it('are gone back to by a new one that is newer', async () => {
     await add('a', '1.0');
