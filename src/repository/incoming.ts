@@ -5,7 +5,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { RefusalError } from '../errors.ts';
-import { linkStagingFile } from '../storage/staging.ts';
+import { linkStagingFile, writeStagingFile } from '../storage/staging.ts';
 import type { ReceivedFile } from './ingest-request.ts';
 
 /** Who sent it, and for where: nobody else's papers find it. */
@@ -18,7 +18,7 @@ export interface Owner {
 /** `until` in milliseconds since the epoch. */
 export interface WaitingFile {
   name: string;
-  file: ReceivedFile;
+  file: ReceivedFile & { path: string };
   until: number;
 }
 
@@ -58,9 +58,10 @@ export class Incoming {
   async keep(
     owner: Owner,
     name: string,
-    { path, size, sha256 }: ReceivedFile,
+    received: ReceivedFile,
     staging: string,
   ): Promise<WaitingFile> {
+    const { size, sha256 } = received;
     const files = this.#owners.get(spell(owner)) ?? new Map<string, WaitingFile>();
     const others = [...files.values()].filter((one) => one.name !== name);
     const bytes = others.reduce((sum, { file }) => sum + file.size, size);
@@ -71,7 +72,11 @@ export class Incoming {
         `${others.length + 1} files of ${owner.actor} with ${bytes} bytes would wait for their .changes; ${MAX_FILES} files and ${maxBytes} bytes may`,
       );
     }
-    const kept = { path: await linkStagingFile(staging, path), size, sha256 };
+    // Whatever its size: what waits for hours is no burden to the memory.
+    const path = await (received.bytes === undefined
+      ? linkStagingFile(staging, received.path)
+      : writeStagingFile(staging, received.bytes));
+    const kept = { path, size, sha256 };
     const before = files.get(name);
     const waiting = { name, file: kept, until: now() + waitFor };
     files.set(name, waiting);

@@ -35,6 +35,8 @@ export interface Limits {
   segmentBytes: number;
   /** A segment is joined with the one behind it where it is not so many times as long. */
   growth: number;
+  /** Instead of what a form asks for. */
+  memberBytes?: number;
 }
 
 export const LIMITS: Limits = { segmentBytes: 1_048_576, growth: 4 };
