@@ -11,8 +11,8 @@ import type { Facts } from './corpus.ts';
 import { type Cost, readThreadsCpu, readWritten, runCommand, watchServer } from './cost.ts';
 import { ARCHITECTURE, type Peer, SUITE } from './peer.ts';
 
-/** Uploads that the warm client has under way at once in a burst. */
-const CONNECTIONS = 8;
+/** Of the warm client: a burst is a hundred uploads at once. */
+const CONNECTIONS = 100;
 
 /** A data directory with the suite; nothing runs. */
 export function prepareOwn(data: string): void {
@@ -45,7 +45,7 @@ export class OwnRepository {
       readFileSync(join(this.data, 'admin', file)),
     );
     this.#agent ??= new Agent({ keepAlive: true, maxSockets: CONNECTIONS, ca, cert, key });
-    await this.get('InRelease');
+    await Promise.all(Array.from({ length: CONNECTIONS }, () => this.get('InRelease')));
   }
 
   async halt(): Promise<void> {

@@ -15,8 +15,6 @@ export interface PackageContents extends PackedPaths {
 /** Ids that one statement names; SQLite and PostgreSQL take far more. */
 const IDS_AT_ONCE = 500;
 
-const ENTRIES_AT_ONCE = 100;
-
 const slots = (ids: readonly string[], first: number): string =>
   ids.map((_, i) => `$${first + i}`).join(', ');
 
@@ -49,28 +47,21 @@ export async function findContents(
   return found;
 }
 
-/** The lines of these packages stand in the suite's Contents from publication `number` on, in order. */
+/** The lines of a listed package stand in the suite's Contents from a publication on, in a place. */
 export async function enterContents(
   sql: SqlExecutor,
-  suite: string,
-  number: number,
-  entries: readonly { component: string; id: string }[],
+  listing: { suite: string; component: string; package_id: string },
+  place: { publication: number; ordinal: number },
 ): Promise<void> {
-  for (let at = 0; at < entries.length; at += ENTRIES_AT_ONCE) {
-    const values: (string | number)[] = [suite, number];
-    const add = (value: string | number): string => `$${values.push(value)}`;
-    const rows = entries
-      .slice(at, at + ENTRIES_AT_ONCE)
-      .map(({ component, id }, i) => `(${add(component)}, ${add(id)}, ${add(at + i)})`);
-    // Both databases call the columns of VALUES column1, column2, ...
-    await sql.run(
-      `UPDATE listing SET contents_in = $2, contents_ordinal = CAST(entry.column3 AS bigint)
-       FROM (VALUES ${rows.join(', ')}) AS entry
-       WHERE listing.suite = $1 AND listing.removed_in IS NULL
-         AND listing.component = entry.column1 AND listing.package_id = entry.column2`,
-      ...values,
-    );
-  }
+  await sql.run(
+    `UPDATE listing SET contents_in = $4, contents_ordinal = $5
+     WHERE suite = $1 AND component = $2 AND package_id = $3 AND removed_in IS NULL`,
+    listing.suite,
+    listing.component,
+    listing.package_id,
+    place.publication,
+    place.ordinal,
+  );
 }
 
 export type LateContents = PackageRow & { listed_in: string; contents_size: number };

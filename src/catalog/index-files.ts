@@ -14,7 +14,8 @@ export interface SegmentRow {
 }
 
 /**
- * `parts` is JSON, [[key, size], ...]; null where the file is uncompressed from `path`.gz, whose
+ * `parts` is JSON, [[key, size], ...], or [key, size, offset, size of the object] where the bytes are
+ * not all of it; null where the file is uncompressed from `path`.gz, whose
  * SHA256 `inflated_from` is then. `hashes` is JSON of those besides SHA256.
  */
 export interface IndexFileRow {

@@ -40,6 +40,8 @@ export async function lockDirectory(
     await giveToOwner(directory, name);
     for (;;) {
       try {
+        // A journal on the disk would begin with the transaction: on a full disk nothing could start.
+        connection.execute('pragma journal_mode = memory');
         connection.execute('begin exclusive');
         break;
       } catch (error) {

@@ -35,6 +35,9 @@ export interface ListingRow {
   ordinal: number;
   /** Phased-Update-Percentage there; null for everybody at once. */
   phased: number | null;
+  /** Since when its lines stand in Contents, null while they do not; and its place there. */
+  contents_in: number | null;
+  contents_ordinal: number;
 }
 
 export type ListedPackage = Omit<PackageRow, 'stanza' | 'hashes'> & {
@@ -133,14 +136,17 @@ export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<
 
 export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
   await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased)
-     VALUES ($1, $2, $3, $4, $5, $6)`,
+    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased, contents_in,
+       contents_ordinal)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     row.suite,
     row.component,
     row.package_id,
     row.added_in,
     row.ordinal,
     row.phased,
+    row.contents_in,
+    row.contents_ordinal,
   );
 }
 

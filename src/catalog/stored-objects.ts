@@ -8,6 +8,9 @@ export interface StoredObject {
   sha256: string;
 }
 
+/** Key, size, and where it is not the whole object, offset and size of that: index-files.ts. */
+type SpelledPart = [string, number, number?, number?];
+
 const PAGE_ROWS = 1000;
 
 const POOL_OBJECTS = `SELECT key, size, sha256 FROM (
@@ -28,10 +31,10 @@ async function* listIndexObjects(sql: SqlExecutor): AsyncGenerator<StoredObject>
       ...after,
     );
     for (const { parts } of rows) {
-      for (const [key, size] of JSON.parse(parts) as [string, number][]) {
+      for (const [key, size, , whole = size] of JSON.parse(parts) as SpelledPart[]) {
         if (known.has(key)) continue;
         known.add(key);
-        yield { key, size, sha256: readHash(key) };
+        yield { key, size: whole, sha256: readHash(key) };
       }
     }
     const last = rows.at(-1);

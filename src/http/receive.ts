@@ -16,7 +16,7 @@ const WRITE_BYTES = 1_048_576;
 /** So much goes to the disk together: the rest of a large file that is synced at its end is short. */
 const SYNC_BYTES = 8 * 1_048_576;
 
-/** A body of so many bytes is kept beside its file: it is read several times before it is placed. */
+/** A body of so many bytes is kept in memory: it is read several times before it is placed. */
 const MAX_KEPT_BYTES = 32_768;
 
 /**
@@ -33,29 +33,24 @@ export async function receiveFile(
   return announced <= limit ? receiveSmall(parts, body) : receiveStream(parts, body);
 }
 
+/** The disk sees them once, in the pool. */
 async function receiveSmall(parts: Parts, body: Readable): Promise<ReceivedFile> {
   const chunks: Buffer[] = [];
-  let path: string | undefined;
   try {
     for await (const chunk of body) chunks.push(chunk as Buffer);
-    const bytes = Buffer.concat(chunks);
-    const staged = await createStagingFile(parts.repository.staging);
-    path = staged.path;
-    try {
-      await staged.handle.writeFile(bytes);
-    } finally {
-      await staged.handle.close();
-    }
-    parts.activity.bytesReceived += bytes.length;
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    return { path, size: bytes.length, sha256, bytes };
   } catch (error) {
-    if (path !== undefined) await rm(path, { force: true });
     throw explain(error);
   }
+  const bytes = Buffer.concat(chunks);
+  parts.activity.bytesReceived += bytes.length;
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { bytes, size: bytes.length, sha256 };
 }
 
-async function receiveStream(parts: Parts, body: Readable): Promise<ReceivedFile> {
+async function receiveStream(
+  parts: Parts,
+  body: Readable,
+): Promise<ReceivedFile & { path: string }> {
   const { path, handle } = await createStagingFile(parts.repository.staging);
   const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
   try {
@@ -134,8 +129,9 @@ function explain(error: unknown): unknown {
 }
 
 /** Removes what was received and not taken over by the pool. */
-export async function discardFiles(files: readonly ReceivedFile[]): Promise<void> {
-  await Promise.all(files.map((file) => unlink(file.path).catch(ignoreAbsent)));
+export async function discardFiles(files: readonly { path?: string | undefined }[]): Promise<void> {
+  const paths = files.flatMap(({ path }) => path ?? []);
+  await Promise.all(paths.map((path) => unlink(path).catch(ignoreAbsent)));
 }
 
 /** Most were taken over; `rm` would ask the system twice. */

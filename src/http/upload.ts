@@ -121,13 +121,13 @@ function createEngine(parts: Parts, received: ReceivedFile[]): StorageEngine {
       receiveFile(parts, part.stream).then(
         (file) => {
           received[place] = file;
-          done(null, { size: file.size, path: file.path });
+          done(null, { size: file.size, ...(file.path === undefined ? {} : { path: file.path }) });
         },
         (error: unknown) => done(error),
       );
     },
     _removeFile(_request, part, done) {
-      discardFiles([part as unknown as ReceivedFile]).then(() => done(null), done);
+      discardFiles([part]).then(() => done(null), done);
     },
   };
 }

@@ -151,9 +151,9 @@ function findReleaseFault(row: PublicationRow): string | undefined {
   const signed = [...section.matchAll(/^ (\S+) +(\d+) (.*)$/gm)].map(
     ([, sha256, size, path]) => `${sha256} ${size} ${path}`,
   );
-  const recorded = (JSON.parse(row.files) as PublishedFile[]).map(
-    ({ sha256, size, path }) => `${sha256} ${size} ${path}`,
-  );
+  const recorded = (JSON.parse(row.files) as PublishedFile[])
+    .filter(({ isUnlisted }) => !isUnlisted)
+    .map(({ sha256, size, path }) => `${sha256} ${size} ${path}`);
   const known = new Set(recorded);
   const other = signed.find((line) => !known.has(line));
   if (other === undefined && signed.length === recorded.length) return undefined;

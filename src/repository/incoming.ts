@@ -5,7 +5,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { RefusalError } from '../errors.ts';
-import { linkStagingFile } from '../storage/staging.ts';
+import { linkStagingFile, writeStagingFile } from '../storage/staging.ts';
 import type { ReceivedFile } from './ingest-request.ts';
 
 /** Who sent it, and for where: nobody else's papers find it. */
@@ -18,7 +18,7 @@ export interface Owner {
 /** `until` in milliseconds since the epoch. */
 export interface WaitingFile {
   name: string;
-  file: ReceivedFile;
+  file: ReceivedFile & { path: string };
   until: number;
 }
 
@@ -58,10 +58,15 @@ export class Incoming {
   async keep(
     owner: Owner,
     name: string,
-    { path, size, sha256 }: ReceivedFile,
+    received: ReceivedFile,
     staging: string,
   ): Promise<WaitingFile> {
-    const kept = { path: await linkStagingFile(staging, path), size, sha256 };
+    const { size, sha256 } = received;
+    // Whatever its size: what waits for hours is no burden to the memory.
+    const path = await (received.bytes === undefined
+      ? linkStagingFile(staging, received.path)
+      : writeStagingFile(staging, received.bytes));
+    const kept = { path, size, sha256 };
     // From here to the end in one go: another file of the same sender may come at the same time.
     const key = spell(owner);
     const before = this.#owners.get(key)?.get(name);

@@ -7,13 +7,17 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import type { Storage } from '../storage/storage.ts';
 import type { PublishedFile } from './published-files.ts';
+import type { FilePart } from './segments.ts';
 
 /** What a file comes to after one more of its parts. */
 interface Mark {
-  key: string;
+  part: string;
   hash: Hash;
   size: number;
 }
+
+const spellPart = (part: FilePart | undefined): string =>
+  part ? `${part.key} ${part.slice?.offset ?? ''} ${part.slice ? part.size : ''}` : '';
 
 export interface Digest {
   sha256: string;
@@ -38,14 +42,14 @@ export class IndexDigests {
     const parts = file.parts ?? file.source ?? [];
     const marks = this.#marks.get(file.path) ?? [];
     let same = 0;
-    while (same < parts.length && marks[same]?.key === parts[same]?.key) same += 1;
+    while (same < parts.length && marks[same]?.part === spellPart(parts[same])) same += 1;
     marks.length = same;
     this.#marks.set(file.path, marks);
-    for (const { key } of parts.slice(same)) {
+    for (const part of parts.slice(same)) {
       const before = marks.at(-1);
       const hash = before ? before.hash.copy() : createHash('sha256');
-      const size = (before?.size ?? 0) + (await this.#hashPart(key, inflated, hash));
-      marks.push({ key, hash, size });
+      const size = (before?.size ?? 0) + (await this.#hashPart(part, inflated, hash));
+      marks.push({ part: spellPart(part), hash, size });
     }
     const last = marks.at(-1);
     return {
@@ -55,10 +59,12 @@ export class IndexDigests {
   }
 
   /** A part holds whole members, so that it unpacks by itself. */
-  async #hashPart(key: string, inflated: boolean, hash: Hash): Promise<number> {
+  async #hashPart(part: FilePart, inflated: boolean, hash: Hash): Promise<number> {
     let size = 0;
     const read = this.#read;
-    const source = await this.#storage.read(key);
+    const { key, size: bytes, slice } = part;
+    const range = slice && { start: slice.offset, end: slice.offset + bytes - 1 };
+    const source = await this.#storage.read(key, range);
     const count = async (chunks: AsyncIterable<Buffer>): Promise<void> => {
       for await (const chunk of chunks) {
         hash.update(chunk);

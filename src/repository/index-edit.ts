@@ -50,6 +50,9 @@ export interface EditedIndex {
 /** The catalog does not say what an index was made of: it has to be made anew. */
 export class IndexMismatch extends Error {}
 
+const memberBytesOf = ({ limits }: IndexTools, form: Form): number =>
+  limits.memberBytes ?? form.memberBytes;
+
 /** The members of a segment, those with a removed entry replaced by what stays of them. */
 async function cutSegment(
   segment: Segment,
@@ -86,8 +89,9 @@ async function cutSegment(
 }
 
 async function cutSegments(
-  { form, segments }: Layer,
+  { segments }: Layer,
   edit: IndexEdit,
+  memberBytes: number,
   cuts: Map<Member, Cut>,
 ): Promise<Map<number, readonly Piece[]>> {
   const replaced = new Map<number, readonly Piece[]>();
@@ -98,7 +102,7 @@ async function cutSegments(
       (one) => comparePositions(one, start) > 0 && comparePositions(one, end) <= 0,
     );
     if (gone.length > 0) {
-      replaced.set(index, await cutSegment(segment, start, gone, edit, form.memberBytes, cuts));
+      replaced.set(index, await cutSegment(segment, start, gone, edit, memberBytes, cuts));
     }
     start = end;
   }
@@ -137,7 +141,7 @@ async function makeSegment(tools: IndexTools, form: Form, draft: Draft): Promise
   const pieces = draft.parts.flatMap((part) =>
     part.kind === 'segment' ? membersOf(part.segment) : part.pieces,
   );
-  const groups = groupPieces(pieces, form.memberBytes);
+  const groups = groupPieces(pieces, memberBytesOf(tools, form));
   const made = await finishAll(groups.map((group) => makeMember(tools, form, group)));
   const bytes = Buffer.concat(made.map((one) => one.bytes));
   const members = made.map(({ member }) => member);
@@ -226,9 +230,10 @@ export async function editIndex(
   const layers: Layer[] = [];
   for (const [number, layer] of index.layers.entries()) {
     const { form } = layer;
+    const memberBytes = memberBytesOf(tools, form);
     const cuts = new Map<Member, Cut>();
-    const replaced = await cutSegments(layer, edit, cuts);
-    const added = packUnits(edit.added, form.memberBytes);
+    const replaced = await cutSegments(layer, edit, memberBytes, cuts);
+    const added = packUnits(edit.added, memberBytes);
     const drafts = draftSegments(layer.segments, replaced, added, tools.limits);
     const segments = await finishAll(drafts.map((draft) => makeSegment(tools, form, draft)));
     const before = await hashSegments(tools, layer, drafts, segments);

@@ -52,12 +52,14 @@ async function describeSet(
   await states.update(index);
   const { SHA256: sha256, ...hashes } = states.digest();
   // One object for all of them: each publication writes them anew, and waits for the disk once.
-  const key = store.add(suite, Buffer.concat([index, ...patches.map(({ bytes }) => bytes)]));
+  const object = Buffer.concat([index, ...patches.map(({ bytes }) => bytes)]);
+  const key = store.add(suite, object);
+  const whole = object.length;
   const described: PublishedFile[] = [
     {
       ...{ path: diffIndexPath(path), sha256, size: index.length, modified },
       ...(extra.length > 0 ? { hashes } : {}),
-      parts: [{ key, size: index.length }],
+      parts: [{ key, size: index.length, slice: { offset: 0, whole } }],
     },
   ];
   let offset = index.length;
@@ -65,7 +67,7 @@ async function describeSet(
     const size = bytes.length;
     described.push({
       ...{ path: patchPath(path, name), sha256: name, size, modified, isUnlisted: true },
-      parts: [{ key, size, offset }],
+      parts: [{ key, size, slice: { offset, whole } }],
     });
     offset += size;
   }

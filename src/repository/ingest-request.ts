@@ -9,21 +9,18 @@ export interface IngestParts extends Repository {
   publisher: Publisher;
 }
 
-/** A received file, whole and hashed; `sha256` in lower-case hex. */
-export interface ReceivedFile {
-  path: string;
-  size: number;
-  sha256: string;
-  /** What stands at `path`, where it is small. */
-  bytes?: Buffer;
-}
+/** A received file, whole and hashed; `sha256` in lower-case hex. A small one is in memory only. */
+export type ReceivedFile = { size: number; sha256: string } & (
+  | { path: string; bytes?: undefined }
+  | { bytes: Buffer; path?: undefined }
+);
 
 /** For the readers of deb/; `close` gives back what it holds. */
-export async function openReceivedFile({
-  path,
-  bytes,
-}: ReceivedFile): Promise<ByteSource & { close(): Promise<void> }> {
-  return bytes ? { ...bytesOf(bytes), close: async () => {} } : openFileSource(path);
+export async function openReceivedFile(
+  file: ReceivedFile,
+): Promise<ByteSource & { close(): Promise<void> }> {
+  if (file.bytes === undefined) return openFileSource(file.path);
+  return { ...bytesOf(file.bytes), close: async () => {} };
 }
 
 export interface IngestRequest {

@@ -5,6 +5,7 @@
 import { findPoolFile } from '../catalog/package-files.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import { linkStagingFile } from '../storage/staging.ts';
+import type { StagedFile } from '../storage/storage.ts';
 import {
   type Candidate,
   type Intake,
@@ -38,7 +39,12 @@ function listWrites(candidates: readonly Candidate[]): Map<string, ReceivedFile>
  * The pool takes over what is written to it. What is waiting, or goes to a second place, stays: the
  * pool gets another name of the same file.
  */
-async function stageFor(parts: IngestParts, file: ReceivedFile, stays: boolean) {
+async function stageFor(
+  parts: IngestParts,
+  file: ReceivedFile,
+  stays: boolean,
+): Promise<Uint8Array | StagedFile> {
+  if (file.bytes !== undefined) return file.bytes;
   if (!stays) return file;
   try {
     return { ...file, path: await linkStagingFile(parts.staging, file.path) };

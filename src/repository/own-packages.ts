@@ -4,11 +4,9 @@
  * often as one likes. Floor 3.
  */
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { findListedPackages, findPackage } from '../catalog/packages.ts';
 import { compareVersions } from '../deb/version.ts';
-import { createStagingFile } from '../storage/staging.ts';
 import { type IngestParts, ingestPackages, type ReceivedFile } from './ingest.ts';
 
 /** A package for every architecture. */
@@ -30,18 +28,9 @@ async function readBytes(parts: IngestParts, made: OwnPackage): Promise<Buffer> 
   return known ? buffer(await parts.storage.read(known.filename)) : made.content;
 }
 
-async function stage(parts: IngestParts, content: Buffer): Promise<ReceivedFile> {
-  const { path, handle } = await createStagingFile(parts.staging);
-  try {
-    await handle.writeFile(content);
-  } finally {
-    await handle.close();
-  }
-  return {
-    path,
-    size: content.length,
-    sha256: createHash('sha256').update(content).digest('hex'),
-  };
+function receive(bytes: Buffer): ReceivedFile {
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { bytes, size: bytes.length, sha256 };
 }
 
 /**
@@ -55,17 +44,13 @@ export async function publishOwnPackages(
   { actor, upgrade }: { actor: string; upgrade: boolean },
 ): Promise<void> {
   const files: ReceivedFile[] = [];
-  try {
-    for (const made of packages) {
-      const listed = await listVersions(parts, suite, made.package);
-      if (listed.some((version) => compareVersions(version, made.version) >= 0)) continue;
-      if (upgrade && listed.length === 0) continue;
-      files.push(await stage(parts, await readBytes(parts, made)));
-    }
-    if (files.length === 0) return;
-    const request = { files, suite, component: undefined, packages: null, actor };
-    await ingestPackages(parts, { ...request, isOwn: true, confirm: () => {} });
-  } finally {
-    for (const { path } of files) await rm(path, { force: true });
+  for (const made of packages) {
+    const listed = await listVersions(parts, suite, made.package);
+    if (listed.some((version) => compareVersions(version, made.version) >= 0)) continue;
+    if (upgrade && listed.length === 0) continue;
+    files.push(receive(await readBytes(parts, made)));
   }
+  if (files.length === 0) return;
+  const request = { files, suite, component: undefined, packages: null, actor };
+  await ingestPackages(parts, { ...request, isOwn: true, confirm: () => {} });
 }

@@ -3,17 +3,13 @@
  * Bytes first, facts second, pointer last: a crash anywhere leaves hosts the previous one, whole.
  * Source: the Debian repository format; apt ignores a Release whose Date is not newer. Floor 3.
  */
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { transactWithNotes } from '../catalog/audit.ts';
-import { enterContents, insertContents } from '../catalog/contents.ts';
-import { insertPackageFile } from '../catalog/package-files.ts';
-import { endListing, insertListing, insertPackage } from '../catalog/packages.ts';
 import {
   findPublication,
   insertPublication,
   type PublicationRow,
 } from '../catalog/publications.ts';
-import type { SqlExecutor } from '../catalog/sql.ts';
 import { findFloors, pointSuite, updateSuite } from '../catalog/suites.ts';
 import { changelogsUrl, snapshotsUrl } from '../deb/layout.ts';
 import { renderRelease } from '../deb/release.ts';
@@ -27,6 +23,7 @@ import type { Indexes } from './indexes.ts';
 import { describeLive, type LivePublication, type LivePublications } from './live.ts';
 import type { Mirror } from './mirror.ts';
 import { type PublishedFile, recordFiles, spellFiles } from './published-files.ts';
+import { recordChange } from './record-change.ts';
 import type { Repository } from './repository.ts';
 import { DEFAULT_SUITE_OPTIONS } from './suite-options.ts';
 import { getSuite, type Suite, spellSuiteRow } from './suites.ts';
@@ -44,7 +41,6 @@ const MAX_DATE_LAG_MS = 1_200_000;
 const SECOND_MS = 1000;
 /** Nobody's answer waits longer than this for a Date that is free. */
 const MAX_DATE_WAIT_MS = 5000;
-const ROWS_A_TURN = 200;
 
 /** A Date later than `previous` and not ahead of now; waits a little where there is none yet. */
 async function chooseDate(now: () => number, previous: number, validFor: number): Promise<number> {
@@ -95,27 +91,6 @@ async function findLastDate(parts: PublishParts, suite: Suite): Promise<number> 
   if (live) return live.date;
   const last = await findPublication(parts.catalog, suite.name, suite.publication);
   return last ? Date.parse(last.date) : 0;
-}
-
-async function recordChange(
-  sql: SqlExecutor,
-  suite: string,
-  number: number,
-  change: Change,
-): Promise<void> {
-  for (const { row, component } of change.removals) {
-    await endListing(sql, suite, component, row.id, number);
-  }
-  for (const [ordinal, addition] of change.additions.entries()) {
-    // Whoever is served meanwhile does not wait for ten thousand rows.
-    if (ordinal % ROWS_A_TURN === ROWS_A_TURN - 1) await nextTurn();
-    const { row, component, isNew, phased = null, contents, files = [] } = addition;
-    if (isNew) await insertPackage(sql, row);
-    if (isNew) for (const file of files) await insertPackageFile(sql, file);
-    if (contents) await insertContents(sql, { package_id: row.id, ...contents });
-    const place = { suite, component, package_id: row.id, added_in: number, ordinal };
-    await insertListing(sql, { ...place, phased });
-  }
 }
 
 /**
@@ -178,13 +153,9 @@ export async function publishSuite(
   };
   await transactWithNotes(parts.catalog, change.notes ?? [], async (sql) => {
     if (change.settings) await updateSuite(sql, spellSuiteRow(change.settings));
-    await recordChange(sql, name, number, change);
+    await recordChange(sql, name, number, change, contents);
     await record(sql);
     await recordFiles(sql, name, files, made);
-    await enterContents(
-      ...([sql, name, number] as const),
-      contents.map(({ component, row }) => ({ component, id: row.id })),
-    );
     await insertPublication(sql, row);
     await pointSuite(sql, name, number);
   });

@@ -58,13 +58,20 @@ export function spellFiles(files: readonly PublishedFile[]): string {
 }
 
 const spellParts = (parts: readonly FilePart[]): string =>
-  JSON.stringify(parts.map(({ key, size, offset }) => [key, size, ...(offset ? [offset] : [])]));
+  JSON.stringify(
+    parts.map(({ key, size, slice }) => [
+      ...[key, size],
+      ...(slice ? [slice.offset, slice.whole] : []),
+    ]),
+  );
 
 const readParts = (json: string): FilePart[] =>
-  (JSON.parse(json) as [string, number, number?][]).map(([key, size, offset]) => ({
-    ...{ key, size },
-    ...(offset ? { offset } : {}),
-  }));
+  (JSON.parse(json) as [string, number, number?, number?][]).map(
+    ([key, size, offset = 0, whole]) => ({
+      ...{ key, size },
+      ...(whole === undefined ? {} : { slice: { offset, whole } }),
+    }),
+  );
 
 async function readRow(sql: SqlExecutor, row: IndexFileRow): Promise<PublishedFile | undefined> {
   const { suite, path, size, sha256, parts, inflated_from } = row;
@@ -160,7 +167,8 @@ function cutParts(
   { start, end }: ByteRange,
 ): { key: string; range: ByteRange }[] {
   let at = 0;
-  return parts.flatMap(({ key, size, offset = 0 }) => {
+  return parts.flatMap(({ key, size, slice }) => {
+    const offset = slice?.offset ?? 0;
     const begin = at;
     at += size;
     const first = Math.max(start - begin, 0);

@@ -91,7 +91,9 @@ async function recordListings(
 ): Promise<void> {
   for (const [ordinal, { component, found, phased }] of listed.entries()) {
     const place = { suite: definition.name, component, package_id: found.id };
-    await insertListing(sql, { ...place, added_in: number, ordinal, phased });
+    // Contents follows in the background.
+    const contents = { contents_in: null, contents_ordinal: 0 };
+    await insertListing(sql, { ...place, added_in: number, ordinal, phased, ...contents });
   }
 }
 

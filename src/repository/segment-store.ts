@@ -50,7 +50,8 @@ export class SegmentStore {
   }
 
   /** Bytes of an object that need not be read whole. */
-  async readPart({ key, size, offset = 0 }: FilePart): Promise<Buffer> {
+  async readPart({ key, size, slice }: FilePart): Promise<Buffer> {
+    const offset = slice?.offset ?? 0;
     const known = this.#fresh.get(key) ?? this.#recall(key);
     if (known) return known.subarray(offset, offset + size);
     return buffer(await this.#storage.read(key, { start: offset, end: offset + size - 1 }));

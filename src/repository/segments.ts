@@ -26,8 +26,8 @@ export interface Segment {
 export interface FilePart {
   key: string;
   size: number;
-  /** Where they begin in it; 0 where it is missing. */
-  offset?: number;
+  /** Where they are not all of it: where they begin in it, and how large it is. */
+  slice?: { offset: number; whole: number };
 }
 
 export interface Limits {
@@ -35,6 +35,8 @@ export interface Limits {
   segmentBytes: number;
   /** A segment is joined with the one behind it where it is not so many times as long. */
   growth: number;
+  /** Instead of what a form asks for. */
+  memberBytes?: number;
 }
 
 export const LIMITS: Limits = { segmentBytes: 1_048_576, growth: 4 };

@@ -67,9 +67,11 @@ async function checkOtherHashes(file: ReceivedFile, named: NamedFile): Promise<v
     const expected = named[key];
     return expected === undefined ? [] : [{ key, expected, hash: createHash(key) }];
   });
-  const { path, bytes } = file;
-  const chunks = bytes ? [bytes] : createReadStream(path, { highWaterMark: READ_BUFFER_BYTES });
-  for await (const chunk of chunks) for (const { hash } of hashes) hash.update(chunk as Buffer);
+  const bytes =
+    file.bytes === undefined
+      ? createReadStream(file.path, { highWaterMark: READ_BUFFER_BYTES })
+      : [file.bytes];
+  for await (const chunk of bytes) for (const { hash } of hashes) hash.update(chunk as Buffer);
   for (const { key, expected, hash } of hashes) {
     const found = hash.digest('hex');
     if (found === expected) continue;

@@ -29,6 +29,20 @@ export async function createStagingFile(
   return { path, handle: await open(path, 'wx+', STAGING_FILE_MODE) };
 }
 
+/** A new file in the staging directory with these bytes; the caller owns it. */
+export async function writeStagingFile(directory: string, bytes: Uint8Array): Promise<string> {
+  const { path, handle } = await createStagingFile(directory);
+  try {
+    await handle.writeFile(bytes);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+  return path;
+}
+
 /** Another name in the staging directory for a file in it; the caller owns that name alone. */
 export async function linkStagingFile(directory: string, path: string): Promise<string> {
   const other = join(directory, randomBytes(16).toString('hex'));

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockDirectory } from '../../src/catalog/lock-file.ts';
+import { runLimited } from '../children.ts';
 
 const HOLDER = new URL('hold-lock.ts', import.meta.url).pathname;
 const IN_USE = { name: 'RefusalError', code: 'DIRECTORY_IN_USE' };
@@ -46,6 +47,11 @@ describe('lockDirectory', () => {
     const locks = [await lockDirectory(directory, 0), await lockDirectory(other, 0)];
     for (const lock of locks) await lock.release();
     rmSync(other, { recursive: true });
+  });
+
+  it('needs no room: what frees some has to begin on a full disk', async () => {
+    const outcome = await runLimited('catalog/lock-without-room.ts', [directory], 0);
+    expect(outcome).toEqual({ outcome: 'held' });
   });
 
   it('waits without stopping the event loop', async () => {

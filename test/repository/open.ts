@@ -178,7 +178,7 @@ export async function ingest(
     const request = { files, suite, component, actor: 'test', packages: names, confirm };
     return await ingestPackages(parts, request);
   } finally {
-    for (const file of files) rmSync(file.path, { force: true });
+    for (const { path } of files) if (path !== undefined) rmSync(path, { force: true });
   }
 }
 
