@@ -93,7 +93,7 @@ async function watch<Result>(
 }
 
 function showImported(json: OutputOf<'suite.import'>): Shown {
-  const { refused, leftOut } = json;
+  const { refused } = json;
   const rows: [string, string][] = [
     ['suite', json.suite],
     ['publication', String(json.publication)],
@@ -101,8 +101,6 @@ function showImported(json: OutputOf<'suite.import'>): Shown {
     ['there already', String(json.present)],
     ['not accepted', String(refused.length)],
   ];
-  if (leftOut.sources > 0) rows.push(['source packages left out', String(leftOut.sources)]);
-  if (leftOut.installer > 0) rows.push(['installer packages left out', String(leftOut.installer)]);
   const named = refused.map(({ file, why }) => `not accepted: ${file}: ${why}\n`).join('');
   return { json, text: `${renderPairs(rows)}${named}` };
 }
@@ -112,7 +110,11 @@ const addOptions = (command: Command): Command =>
     .requiredOption('--suite <name>', 'the suite; made with the identity of the source if missing')
     .option('--distribution <name>', 'which one of those under dists/ of the source')
     .option('--components <names>', 'these components alone', collectWords)
-    .option('--architectures <names>', 'these architectures, and all', collectWords)
+    .option(
+      '--architectures <names>',
+      'these architectures, and all; source for source packages',
+      collectWords,
+    )
     .option('--keyring <file>', 'who signs the source; a source on a server needs it')
     .option('--signing-key <file>', 'the secret key that its hosts know, to sign with from now on')
     .option('--source-ca <file>', 'with a URL: the CA of that server, PEM')

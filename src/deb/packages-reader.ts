@@ -1,7 +1,7 @@
 /**
- * The Packages index of another repository: which files it has, and what vouches for their bytes.
+ * The indexes of another repository: which files it has, and what vouches for their bytes.
  * Everything else is read from the packages themselves. Source of truth: DebianRepository/Format,
- * section "Packages Indices". Floor 1.
+ * sections "Packages Indices" and "Sources Indices". Floor 1.
  */
 import { RefusalError } from '../errors.ts';
 import { quoteText } from './printable.ts';
@@ -46,30 +46,57 @@ function readStanza(stanza: string): IndexedFile {
   return { path: checkPath(path), size: Number(size), sha256 };
 }
 
-/**
- * The files in the order of the index.
- * @throws RefusalError SOURCE_UNACCEPTABLE
- */
-export function readPackagesIndex(index: Buffer): IndexedFile[] {
-  const files: IndexedFile[] = [];
+function* splitStanzas(index: Buffer): Generator<string> {
   for (let start = 0; start < index.length; ) {
     const found = index.indexOf('\n\n', start, 'latin1');
     const end = found < 0 ? index.length : found;
     const stanza = index.toString('utf8', start, end).trim();
-    if (stanza !== '') files.push(readStanza(`\n${stanza}`));
+    if (stanza !== '') yield `\n${stanza}\n`;
     start = end + 2;
   }
-  return files;
 }
 
-/** How many stanzas an index has. */
-export function countStanzas(index: Buffer): number {
-  let count = 0;
-  for (let start = 0; start < index.length; ) {
-    const found = index.indexOf('\n\n', start, 'latin1');
-    const end = found < 0 ? index.length : found;
-    if (index.toString('latin1', start, end).trim() !== '') count += 1;
-    start = end + 2;
-  }
-  return count;
+/**
+ * The files of a Packages index in its order.
+ * @throws RefusalError SOURCE_UNACCEPTABLE
+ */
+export function readPackagesIndex(index: Buffer): IndexedFile[] {
+  return [...splitStanzas(index)].map(readStanza);
+}
+
+/** A source package: its .dsc, and the files that this names. */
+export interface IndexedSource {
+  dsc: IndexedFile;
+  members: IndexedFile[];
+}
+
+function readSourceStanza(stanza: string): IndexedSource {
+  const name = readField(stanza, 'Package') ?? '';
+  const directory = readField(stanza, 'Directory') ?? '';
+  const prefix = ['', '.'].includes(directory) ? '' : `${directory}/`;
+  const lines = /\nChecksums-Sha256:[^\n]*\n((?: [^\n]*\n)*)/.exec(stanza)?.[1] ?? '';
+  const files = lines
+    .split('\n')
+    .filter(Boolean)
+    .map((line): IndexedFile => {
+      const [sha256 = '', size = '', file = ''] = line.trim().split(/\s+/);
+      if (!/^[0-9a-f]{64}$/i.test(sha256) || !/^\d{1,15}$/.test(size)) {
+        const why = `Sources: Checksums-Sha256 of ${quoteText(name)} has a line that is none`;
+        throw new RefusalError('SOURCE_UNACCEPTABLE', why);
+      }
+      const path = checkPath(`${prefix}${file}`);
+      return { path, size: Number(size), sha256: sha256.toLowerCase() };
+    });
+  const [dsc, ...others] = files.filter(({ path }) => path.endsWith('.dsc'));
+  if (dsc && others.length === 0) return { dsc, members: files.filter((file) => file !== dsc) };
+  const why = `Sources: the stanza of ${quoteText(name)} names no .dsc with a SHA256, or several`;
+  throw new RefusalError('SOURCE_UNACCEPTABLE', why);
+}
+
+/**
+ * The packages of a Sources index in its order.
+ * @throws RefusalError SOURCE_UNACCEPTABLE
+ */
+export function readSourcesIndex(index: Buffer): IndexedSource[] {
+  return [...splitStanzas(index)].map(readSourceStanza);
 }

@@ -7,7 +7,12 @@ import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
 import { bytesOf } from '../deb/byte-source.ts';
 import { type Compression, decompress } from '../deb/decompress.ts';
-import { countStanzas, type IndexedFile, readPackagesIndex } from '../deb/packages-reader.ts';
+import {
+  type IndexedFile,
+  type IndexedSource,
+  readPackagesIndex,
+  readSourcesIndex,
+} from '../deb/packages-reader.ts';
 import { type ReleaseText, readRelease } from '../deb/release-reader.ts';
 import { RefusalError } from '../errors.ts';
 import type { PublicKey } from '../signing/key.ts';
@@ -29,12 +34,15 @@ export interface ListedFile extends IndexedFile {
   component: string;
 }
 
+export interface ListedSource extends IndexedSource {
+  component: string;
+}
+
 export interface Distribution {
   release: ReleaseText;
   /** In the chosen components and architectures, each once in each component. */
   files: ListedFile[];
-  /** What stands there and was not read: stanzas of source packages and of installer packages. */
-  leftOut: { sources: number; installer: number };
+  sources: ListedSource[];
   /** Whether a signature by a key of the keyring vouches for all of it. */
   isVerified: boolean;
 }
@@ -43,7 +51,7 @@ export interface DistributionChoice {
   name: string;
   /** All that Release names without it. */
   components: readonly string[] | undefined;
-  /** All that Release names without it; `all` is always among them. */
+  /** All that Release names, and source, without it; `all` is always among them. */
   architectures: readonly string[] | undefined;
 }
 
@@ -142,27 +150,30 @@ export async function readDistribution(
   const release = readRelease(await readSigned(place, folder, trust));
   const binary = release.architectures.filter((one) => one !== 'all' && one !== 'source');
   const components = choose('component', choice.components, release.components);
-  const architectures = choose('architecture', choice.architectures, binary);
+  const named = choose('architecture', choice.architectures, [...binary, 'source']);
+  const architectures = named.filter((one) => one !== 'source');
   const read = (path: string): Promise<Buffer | undefined> =>
     readIndex(place, folder, release, path);
   const files: ListedFile[] = [];
-  const leftOut = { sources: 0, installer: 0 };
+  const sources: ListedSource[] = [];
   for (const component of components) {
     const seen = new Set<string>();
-    for (const architecture of [...architectures, 'all']) {
-      const binaryPath = `binary-${architecture}/Packages`;
-      const index = await read(`${component}/${binaryPath}`);
-      for (const file of index ? readPackagesIndex(index) : []) {
-        if (seen.has(file.path)) continue;
-        seen.add(file.path);
-        files.push({ ...file, component });
+    for (const part of ['', 'debian-installer/']) {
+      for (const architecture of [...architectures, 'all']) {
+        const index = await read(`${component}/${part}binary-${architecture}/Packages`);
+        for (const file of index ? readPackagesIndex(index) : []) {
+          if (seen.has(file.path)) continue;
+          seen.add(file.path);
+          files.push({ ...file, component });
+        }
       }
-      const installer = await read(`${component}/debian-installer/${binaryPath}`);
-      leftOut.installer += installer ? countStanzas(installer) : 0;
     }
-    const sources = await read(`${component}/source/Sources`);
-    leftOut.sources += sources ? countStanzas(sources) : 0;
+    if (!named.includes('source')) continue;
+    const index = await read(`${component}/source/Sources`);
+    for (const source of index ? readSourcesIndex(index) : []) {
+      sources.push({ ...source, component });
+    }
   }
   const chosen = { ...release, components, architectures };
-  return { release: chosen, files, leftOut, isVerified: trust !== undefined };
+  return { release: chosen, files, sources, isVerified: trust !== undefined };
 }

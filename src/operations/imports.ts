@@ -16,7 +16,11 @@ const input = z.object({
   source: z.string().describe('a folder on the machine of the server, absolute, or an https URL'),
   distribution: z.string().optional().describe('which of those under dists/'),
   components: z.array(z.string()).min(1).optional().describe('these alone'),
-  architectures: z.array(z.string()).min(1).optional().describe('these and all'),
+  architectures: z
+    .array(z.string())
+    .min(1)
+    .optional()
+    .describe('these and all; source for source packages'),
   keyring: z.base64().optional().describe('who signs the source: an OpenPGP keyring, base64'),
   signingKey: z.string().optional().describe('a file there: the secret key that hosts know'),
   sourceCa: z.string().optional().describe('the CA of the server in the URL, PEM'),
@@ -73,9 +77,6 @@ export const importSuite = defineOperation({
     added: z.number(),
     present: z.number().describe('packages that the suite listed before'),
     refused: z.array(z.object({ file: z.string(), code: z.string(), why: z.string() })),
-    leftOut: z
-      .object({ sources: z.number(), installer: z.number() })
-      .describe('what the source has and was not imported: source and installer packages'),
   }),
   subject: ({ suite, source }) => `${suite} ${source}`,
   async run(parts, request, actor) {

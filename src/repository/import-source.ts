@@ -15,6 +15,7 @@ import type { ForeignPlace } from '../foreign/place.ts';
 import { openWeb, type WebAccess } from '../foreign/web.ts';
 import type { PublicKey } from '../signing/key.ts';
 import { createStagingFile } from '../storage/staging.ts';
+import type { Expected } from './inspect.ts';
 
 export interface SourceRequest {
   /** A folder of this machine, absolute, or an https URL. */
@@ -29,19 +30,19 @@ export interface SourceRequest {
 }
 
 export interface SourceFile {
-  /** Relative to the source. */
+  /** Relative to the source; of a source package its .dsc. */
   path: string;
   /** Undefined where the source says nothing of components. */
   component: string | undefined;
-  expected: { size: number; sha256: string | undefined } | undefined;
+  expected: Expected | undefined;
 }
 
 export interface ImportSource {
   place: ForeignPlace;
   /** Undefined for a folder of packages. */
   release: ReleaseText | undefined;
+  /** Binary packages, and the .dsc of source packages. */
   files: SourceFile[];
-  leftOut: { sources: number; installer: number };
 }
 
 const refuse = (why: string): RefusalError => new RefusalError('SOURCE_UNACCEPTABLE', why);
@@ -66,14 +67,11 @@ function chooseDistribution(
 
 async function readFolderOfPackages(folder: string): Promise<ImportSource> {
   const found = await findPackageFiles(folder);
-  const wanted = found.filter((path) => /\.(deb|ddeb)$/.test(path));
   if (found.length === 0) throw refuse('it holds no package, and no dists/');
-  const count = (suffix: string): number => found.filter((path) => path.endsWith(suffix)).length;
   return {
     place: openFolder(folder),
     release: undefined,
-    files: wanted.map((path) => ({ path, component: undefined, expected: undefined })),
-    leftOut: { sources: count('.dsc'), installer: count('.udeb') },
+    files: found.map((path) => ({ path, component: undefined, expected: undefined })),
   };
 }
 
@@ -84,18 +82,16 @@ async function readTree(
   now: Date,
 ): Promise<ImportSource> {
   const trust = keyring && { keyring, now };
-  const { release, files, leftOut } = await readDistribution(place, choice, trust);
+  const { release, files, sources } = await readDistribution(place, choice, trust);
   const unproven = trust && files.find(({ sha256 }) => sha256 === undefined);
   if (unproven) throw refuse(`${unproven.path}: Packages has no SHA256 of it`);
+  const own = sources.map(({ component, dsc }) => ({ ...dsc, component }));
   return {
     place,
     release,
-    files: files.map(({ path, component, size, sha256 }) => ({
-      path,
-      component,
-      expected: { size, sha256 },
+    files: [...files, ...own].map(({ path, component, size, sha256 }) => ({
+      ...{ path, component, expected: { size, sha256 } },
     })),
-    leftOut,
   };
 }
 

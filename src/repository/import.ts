@@ -4,25 +4,20 @@
  * leaves nothing but bytes that the next one uses and `sweep` would take. Floor 3.
  */
 import { randomUUID } from 'node:crypto';
+import { findPoolFile } from '../catalog/package-files.ts';
 import { findPackagesNamed, listListings, type PackageRow } from '../catalog/packages.ts';
 import { markSuiteRemoved, raiseFloors } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
 import type { AdoptedFile } from '../storage/storage.ts';
 import type { Addition } from './change.ts';
-import {
-  type ImportSource,
-  openSource,
-  type SourceFile,
-  type SourceRequest,
-} from './import-source.ts';
+import { hashAdditions } from './extra-hashes.ts';
+import { type RefusedFile, readSourceFiles, type Taken } from './import-read.ts';
+import { type ImportSource, openSource, type SourceRequest } from './import-source.ts';
 import { settleSuite } from './import-suite.ts';
 import type { IngestParts } from './ingest.ts';
-import { type Inspected, Inspector } from './inspect.ts';
 import { holdPackages, spellPackage } from './pool-lock.ts';
-import { createSuite, type SuiteDefinition } from './suites.ts';
+import { createSuite, getSuite, type SuiteDefinition } from './suites.ts';
 
-/** Files on their way from a server, or waiting for a thread, at once. */
-const FILES_AT_ONCE = 512;
 /** So many refused files are named in a refusal. */
 const MAX_NAMED = 50;
 
@@ -40,12 +35,6 @@ export interface ImportRequest extends SourceRequest {
   progress: (done: number, total: number) => void;
 }
 
-export interface RefusedFile {
-  file: string;
-  code: string;
-  why: string;
-}
-
 export interface ImportResult {
   suite: string;
   publication: number;
@@ -53,71 +42,14 @@ export interface ImportResult {
   added: number;
   present: number;
   refused: RefusedFile[];
-  leftOut: { sources: number; installer: number };
 }
 
-interface Taken extends Inspected {
-  path: string;
-  /** Of the listing; the row's own is where its bytes lie. */
-  component: string;
-}
+/** Where two of one name, version and architecture would be one package: by their index. */
+const spell = (row: Pick<PackageRow, 'name' | 'version' | 'architecture' | 'kind'>): string =>
+  `${spellPackage(row)}${row.kind === 'udeb' ? ' udeb' : ''}`;
 
-/** Works through a list with so many under way at once; the order of the results is the list's. */
-async function mapLimited<Item, Result>(
-  items: readonly Item[],
-  limit: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = new Array(items.length);
-  let next = 0;
-  const run = async (): Promise<void> => {
-    for (let at = next++; at < items.length; at = next++) {
-      results[at] = await work(items[at] as Item);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, run));
-  return results;
-}
-
-/** Reads every file of the source; a refused one is in the second list. */
-async function readFiles(
-  source: ImportSource,
-  definition: SuiteDefinition,
-  request: ImportRequest,
-): Promise<{ taken: Taken[]; refused: RefusedFile[] }> {
-  const inspector = new Inspector();
-  const taken: Taken[] = [];
-  const refused: RefusedFile[] = [];
-  let done = 0;
-  const read = async (file: SourceFile): Promise<void> => {
-    const { expected } = file;
-    const path = await source.place.bring(file.path, expected?.size ?? 0);
-    const component = file.component ?? request.components?.[0] ?? definition.components[0] ?? '';
-    const checkData = request.checkData ?? expected?.sha256 === undefined;
-    const { inspected, fault } = await inspector.inspect({ path, component, expected, checkData });
-    const other = inspected && findMisfit(inspected.row, definition);
-    if (inspected && other === undefined) taken.push({ ...inspected, path, component });
-    else
-      refused.push({
-        file: file.path,
-        ...(fault ?? { code: 'PACKAGE_UNACCEPTABLE', why: other ?? '' }),
-      });
-    done += 1;
-    request.progress(done, source.files.length);
-  };
-  try {
-    await mapLimited(source.files, FILES_AT_ONCE, read);
-  } finally {
-    await inspector.close();
-  }
-  return { taken, refused };
-}
-
-function findMisfit(row: Inspected['row'], suite: SuiteDefinition): string | undefined {
-  const { architecture } = row;
-  if (architecture === 'all' || suite.architectures.includes(architecture)) return undefined;
-  return `Architecture ${architecture}: suite ${suite.name} holds ${suite.architectures.join(', ')} and all`;
-}
+const describe = ({ name, version, architecture }: Taken['row']): string =>
+  `${name} ${version} ${architecture}`;
 
 /** The same name twice is one package; with other bytes it is refused. */
 function findTwins(taken: readonly Taken[]): { distinct: Taken[]; refused: RefusedFile[] } {
@@ -126,16 +58,16 @@ function findTwins(taken: readonly Taken[]): { distinct: Taken[]; refused: Refus
   const refused: RefusedFile[] = [];
   const listed = new Set<string>();
   for (const one of taken) {
-    const name = spellPackage(one.row);
+    const name = spell(one.row);
     const twin = first.get(name);
     if (!twin) first.set(name, one);
     if (twin && twin.row.sha256 !== one.row.sha256) {
-      const why = `${one.row.name} ${one.row.version} ${one.row.architecture} is ${twin.path} as well, with other bytes`;
+      const why = `${describe(one.row)} is ${twin.path} as well, with other bytes`;
       refused.push({ file: one.path, code: 'PACKAGE_CONFLICT', why });
     } else if (!listed.has(`${one.component} ${name}`)) {
       listed.add(`${one.component} ${name}`);
       // Its bytes lie in one place, however many components list it.
-      distinct.push(twin ? { ...one, row: twin.row } : one);
+      distinct.push(twin ? { ...twin, component: one.component } : one);
     }
   }
   return { distinct, refused };
@@ -143,9 +75,29 @@ function findTwins(taken: readonly Taken[]): { distinct: Taken[]; refused: Refus
 
 interface Candidates {
   additions: Addition[];
-  adopted: AdoptedFile[];
+  adopted: Map<string, AdoptedFile>;
   present: number;
   refused: RefusedFile[];
+}
+
+/** What of a new package has yet to be written. @throws RefusalError PACKAGE_CONFLICT */
+async function listWrites(
+  parts: IngestParts,
+  { files, writes }: Taken,
+  brought: Map<string, string>,
+): Promise<AdoptedFile[]> {
+  // Two versions of a source may share files; what is no such file stands in one row alone.
+  const shared = new Set<string>();
+  for (const { filename, sha256 } of files) {
+    const known = brought.get(filename) ?? (await findPoolFile(parts.catalog, filename))?.sha256;
+    if (known !== undefined && known !== sha256) {
+      const why = `${filename} is there with SHA256 ${known}; the source has ${sha256}`;
+      throw new RefusalError('PACKAGE_CONFLICT', why);
+    }
+    if (known !== undefined) shared.add(filename);
+    brought.set(filename, sha256);
+  }
+  return writes.filter(({ key }) => !shared.has(key));
 }
 
 /** What the catalog has of them already. */
@@ -156,28 +108,37 @@ async function matchCatalog(
 ): Promise<Candidates> {
   const names = [...new Set(taken.map(({ row }) => row.name))];
   const known = new Map<string, PackageRow>();
-  for (const row of await findPackagesNamed(parts.catalog, names))
-    known.set(spellPackage(row), row);
+  for (const row of await findPackagesNamed(parts.catalog, names)) known.set(spell(row), row);
   const listings = new Set<string>();
   for (const { component, package_id } of await listListings(parts.catalog, request.suite)) {
     listings.add(`${component} ${package_id}`);
   }
   const upload = { uploaded_at: new Date(parts.now()).toISOString(), uploaded_by: request.actor };
-  const found: Candidates = { additions: [], adopted: [], present: 0, refused: [] };
-  for (const { row, component, path, modified } of taken) {
-    const recorded = known.get(spellPackage(row));
+  const found: Candidates = { additions: [], adopted: new Map(), present: 0, refused: [] };
+  const brought = new Map<string, string>();
+  for (const one of taken) {
+    const { row, component, path } = one;
+    const recorded = known.get(spell(row));
     if (recorded && recorded.sha256 !== row.sha256) {
-      const why = `${row.name} ${row.version} ${row.architecture} is there with SHA256 ${recorded.sha256}; the source has ${row.sha256}`;
+      const why = `${describe(row)} is there with SHA256 ${recorded.sha256}; the source has ${row.sha256}`;
       found.refused.push({ file: path, code: 'PACKAGE_CONFLICT', why });
-    } else if (recorded && listings.has(`${component} ${recorded.id}`)) {
-      found.present += 1;
-    } else {
-      const whole = recorded ?? { id: randomUUID(), ...row, ...upload };
-      if (!recorded) {
-        known.set(spellPackage(row), whole);
-        found.adopted.push({ key: row.filename, path, size: row.size, modified });
-      }
-      found.additions.push({ component, row: whole, isNew: !recorded });
+      continue;
+    }
+    if (recorded) {
+      if (listings.has(`${component} ${recorded.id}`)) found.present += 1;
+      else found.additions.push({ component, row: recorded, isNew: false });
+      continue;
+    }
+    try {
+      const writes = await listWrites(parts, one, brought);
+      const whole = { id: randomUUID(), ...row, ...upload };
+      known.set(spell(row), whole);
+      for (const file of writes) found.adopted.set(file.key, file);
+      const files = one.files.map((file) => ({ package_id: whole.id, ...file }));
+      found.additions.push({ component, row: whole, isNew: true, files });
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      found.refused.push({ file: path, code: error.code, why: error.message });
     }
   }
   return found;
@@ -192,6 +153,17 @@ function refuseAll(refused: readonly RefusedFile[], total: number): RefusalError
   );
 }
 
+/** Leaves what was recorded before the failure. */
+async function undo(parts: IngestParts, suite: string | undefined, keys: Iterable<string>) {
+  if (suite !== undefined) {
+    const at = new Date(parts.now()).toISOString();
+    await parts.catalog.transaction((sql) => markSuiteRemoved(sql, suite, at));
+  }
+  for (const key of keys) {
+    if (!(await findPoolFile(parts.catalog, key))) await parts.storage.remove(key);
+  }
+}
+
 /** Bytes into the pool, then the publication; on failure both are as they were. */
 async function publish(
   parts: IngestParts,
@@ -200,42 +172,41 @@ async function publish(
   suite: { definition: SuiteDefinition; exists: boolean },
   found: Candidates,
 ): Promise<number> {
-  const name = request.suite;
-  let made = false;
+  const { suite: name, actor } = request;
+  let made: string | undefined;
   try {
-    await parts.storage.adopt(found.adopted);
+    await parts.storage.adopt([...found.adopted.values()]);
     if (!suite.exists) {
       await createSuite(parts, suite.definition);
-      made = true;
+      made = name;
     }
     if (source.release?.date) {
       const floors = { number: 0, date: source.release.date.toISOString() };
       await parts.catalog.transaction((sql) => raiseFloors(sql, name, floors));
     }
     await request.prepare();
-    const { additions } = found;
-    const { number } = await parts.publisher.submit(name, async ({ publication }) => {
-      if (additions.length === 0 && publication > 0) return undefined;
-      const reason = `import ${additions.length} packages`;
-      return { additions, removals: [], reason, actor: request.actor };
-    });
+    const reason = `import ${found.additions.length} packages`;
+    const { hashes } = (await getSuite(parts, name)).options;
+    const whole = { additions: found.additions, removals: [], reason, actor };
+    const change = await hashAdditions(parts, hashes, whole);
+    const { number } = await parts.publisher.submit(name, async ({ publication }) =>
+      // A suite that was just made is published, however empty it is.
+      change.additions.length > 0 ? change : publication > 0 ? undefined : change,
+    );
     return number;
   } catch (error) {
-    if (made) {
-      const at = new Date(parts.now()).toISOString();
-      await parts.catalog.transaction((sql) => markSuiteRemoved(sql, name, at));
-    }
-    const rows = found.additions.filter(({ isNew }) => isNew).map(({ row }) => row);
-    const names = [...new Set(rows.map((row) => row.name))];
-    const recorded = new Set(
-      (await findPackagesNamed(parts.catalog, names)).map(({ filename }) => filename),
-    );
-    for (const { filename } of rows) {
-      if (!recorded.has(filename)) await parts.storage.remove(filename);
-    }
+    await undo(parts, made, found.adopted.keys());
     throw error;
   }
 }
+
+/** Every name that another could take or take away meanwhile. */
+const listNames = (taken: readonly Taken[]): string[] =>
+  taken.flatMap(({ row, files }) => [
+    spellPackage(row),
+    ...(row.kind === 'dsc' ? [row.filename] : []),
+    ...files.map(({ filename }) => filename),
+  ]);
 
 /**
  * Import a source into a suite, which is made where it is missing; all of it or nothing, unless
@@ -251,17 +222,19 @@ export function importRepository(
     const source = await openSource(request, request.suite, parts.staging, now);
     try {
       const suite = await settleSuite(parts, request.suite, source.release, request.validFor);
-      const { taken, refused } = await readFiles(source, suite.definition, request);
+      const { checkData, progress } = request;
+      const reading = { component: request.components?.[0], checkData, progress };
+      const { taken, refused } = await readSourceFiles(source, suite.definition, reading);
       const { distinct, refused: twins } = findTwins(taken);
-      const names = distinct.map(({ row }) => spellPackage(row));
-      return await holdPackages(parts.catalog, names, async () => {
+      return await holdPackages(parts.catalog, listNames(distinct), async () => {
         const found = await matchCatalog(parts, request, distinct);
         const bad = [...refused, ...twins, ...found.refused];
         if (bad.length > 0 && !request.skipBad) throw refuseAll(bad, source.files.length);
         const publication = await publish(parts, request, source, suite, found);
+        const { additions, present } = found;
         return {
-          ...{ suite: request.suite, publication, added: found.additions.length },
-          ...{ present: found.present, refused: bad, leftOut: source.leftOut },
+          ...{ suite: request.suite, publication, added: additions.length },
+          ...{ present, refused: bad },
         };
       });
     } finally {

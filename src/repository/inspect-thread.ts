@@ -7,12 +7,20 @@ import { readFileSync, statSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { readPackage, verifyData } from '../deb/archive.ts';
 import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
-import { type Control, parseControl, renderStanza } from '../deb/control.ts';
+import { parseControl, renderStanza } from '../deb/control.ts';
 import { kindOf } from '../deb/kind.ts';
 import { poolKey } from '../deb/layout.ts';
 import { type RefusalCode, RefusalError, systemCode } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
-import type { Inspected, Inspection, InspectionJob, InspectionOrder } from './inspect.ts';
+import type {
+  BinaryJob,
+  Expected,
+  Inspected,
+  InspectedRow,
+  Inspection,
+  InspectionJob,
+  InspectionOrder,
+} from './inspect.ts';
 
 /** A file up to this size is read in one piece. */
 const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
@@ -42,7 +50,7 @@ async function withSource<Result>(
 }
 
 function checkExpected(
-  expected: InspectionJob['expected'],
+  expected: Expected | undefined,
   found: { size: number; sha256: string },
 ): void {
   if (!expected) return;
@@ -55,38 +63,32 @@ function checkExpected(
   throw refuse('PACKAGE_MALFORMED', why);
 }
 
-/** An installer's package in the common index would be offered to every host. */
-function readKind(control: Control): 'deb' | 'ddeb' {
-  const kind = kindOf(control);
-  if (kind !== 'udeb') return kind;
-  throw refuse('PACKAGE_UNACCEPTABLE', 'it is for the installer: such packages are not imported');
-}
-
-function createRow(
-  control: Control,
-  component: string,
+async function createRow(
+  source: ByteSource,
+  { component, named, checkData }: BinaryJob,
   file: { size: number; sha256: string },
-): Inspected['row'] {
+): Promise<InspectedRow> {
+  const archive = await readPackage(source);
+  const control = parseControl(archive.control);
+  if (checkData) await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
   const { name, version, architecture } = control;
-  const source = control.source.name;
-  const kind = readKind(control);
-  const filename = poolKey({ component, source, name, version, architecture, kind });
+  const own = { name, version, architecture, kind: kindOf(control, named), component };
+  const place = { ...own, source: control.source.name };
+  const filename = poolKey(place);
   const stanza = renderStanza(control, { filename, ...file });
-  const own = { name, version, architecture, kind, source, component, stanza, filename } as const;
-  return { ...own, ...file, hashes: '{}' };
+  return { ...place, stanza, filename, ...file, hashes: '{}' };
 }
 
 async function inspect(job: InspectionJob): Promise<Inspected> {
-  const { path, component, expected, checkData } = job;
+  const { path, expected } = job;
   const found = statSync(path);
   if (!found.isFile()) throw refuse('FILE_UNREADABLE', 'it is not a file');
   return withSource(path, found.size, async (source, sha256) => {
     const file = { size: source.size, sha256 };
     checkExpected(expected, file);
-    const archive = await readPackage(source);
-    const control = parseControl(archive.control);
-    if (checkData) await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES });
-    return { row: createRow(control, component, file), modified: found.mtimeMs };
+    const inspected = { file: { ...file, modified: found.mtimeMs } };
+    if (job.kind === 'plain') return inspected;
+    return { ...inspected, row: await createRow(source, job, file) };
   });
 }
 

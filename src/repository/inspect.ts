@@ -7,20 +7,47 @@ import { Worker } from 'node:worker_threads';
 import type { PackageRow } from '../catalog/packages.ts';
 import type { RefusalCode } from '../errors.ts';
 
-export interface InspectionJob {
+export interface BinaryJob {
+  kind: 'binary';
   /** Of a file on this machine. */
   path: string;
+  /** As the source calls it: a suffix may say what the package does not. */
+  named: string;
   component: string;
   /** What its index says of it; undefined where no index does. */
-  expected: { size: number; sha256: string | undefined } | undefined;
+  expected: Expected | undefined;
   /** Whether data.tar is read to its end. */
   checkData: boolean;
 }
 
+/** A file that is only to be known by its bytes. */
+export interface PlainJob {
+  kind: 'plain';
+  path: string;
+  expected: Expected | undefined;
+}
+
+export type InspectionJob = BinaryJob | PlainJob;
+
+/** What an index says of a file. */
+export interface Expected {
+  size: number;
+  sha256: string | undefined;
+}
+
 /** `modified` in milliseconds since the epoch, as stat(2) has it. */
-export interface Inspected {
-  row: Omit<PackageRow, 'id' | 'uploaded_at' | 'uploaded_by'>;
+export interface InspectedFile {
+  size: number;
+  sha256: string;
   modified: number;
+}
+
+export type InspectedRow = Omit<PackageRow, 'id' | 'uploaded_at' | 'uploaded_by'>;
+
+/** `row` for a binary package alone. */
+export interface Inspected {
+  file: InspectedFile;
+  row?: InspectedRow;
 }
 
 export type Inspection =

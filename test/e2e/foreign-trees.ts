@@ -76,6 +76,17 @@ export async function fillReprepro(
   await endAgent(key);
 }
 
+/** An upload, sources and all, into a reprepro tree that is there. */
+export async function includeChanges(
+  folder: string,
+  key: ForeignKey,
+  changes: string,
+): Promise<void> {
+  const args = ['--basedir', folder, '--ignore=wrongdistribution', '--ignore=surprisingarch'];
+  await succeed('reprepro', [...args, 'include', OLD_UNI.codename, changes], { env: withKey(key) });
+  await endAgent(key);
+}
+
 /** An aptly root whose `public` holds these packages. */
 export async function fillAptly(
   folder: string,

@@ -2,16 +2,18 @@
  * Moving in: repositories made by reprepro and by aptly, folders and servers, each imported by the
  * program; a real host that used the old one goes on with ours and notices nothing.
  */
-import { copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type Built, buildSource } from '../deb/build-source.ts';
 import type { AptRoot } from './apt-root.ts';
-import { createScratch, succeed } from './command.ts';
+import { createScratch, succeed, waitFor } from './command.ts';
 import {
   createForeignKey,
   type ForeignKey,
   fillAptly,
   fillReprepro,
+  includeChanges,
   OLD_UNI,
   serveFolder,
 } from './foreign-trees.ts';
@@ -25,7 +27,6 @@ interface Imported {
   added: number;
   present: number;
   refused: { file: string; code: string; why: string }[];
-  leftOut: { sources: number; installer: number };
 }
 
 const scratch = createScratch('import');
@@ -37,6 +38,11 @@ let key: ForeignKey;
 
 const build = (name: string, version: string): Promise<string> =>
   buildSmall({ name, version }, join(scratch, 'built'));
+
+async function writeBuilt(folder: string, built: Built): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of built) await writeFile(join(folder, name), bytes);
+}
 
 async function importInto(...words: string[]): Promise<Imported> {
   return JSON.parse(await aptkeep('import', ...words, '--json', '--data', data)) as Imported;
@@ -182,6 +188,93 @@ describe('other sources', () => {
   });
 });
 
+describe('source packages', () => {
+  const tree = join(scratch, 'with-sources');
+  const loose = join(scratch, 'loose-sources');
+
+  beforeAll(async () => {
+    const upload = join(scratch, 'upload');
+    await writeBuilt(
+      upload,
+      buildSource({ name: 'moved', distribution: 'bookworm', extras: true }),
+    );
+    await fillReprepro(tree, key, 'main', [await build('omega', '1.0')]);
+    const [changes = ''] = (await readdir(upload)).filter((name) => name.endsWith('.changes'));
+    await includeChanges(tree, key, join(upload, changes));
+    for (const version of ['1.0-1', '1.0-2']) {
+      const flags = { flags: ['-S', '-sa'], upstream: 'the same' };
+      await writeBuilt(loose, buildSource({ name: 'twice', version, ...flags }));
+    }
+  });
+
+  it('come with the installer packages and the debugging symbols beside them', async () => {
+    await importInto(tree, '--suite', 'sources', '--keyring', key.keyring);
+    const suite = join(data, 'dists/sources');
+    // As reprepro has them, but for where the files lie.
+    const names = async (folder: string, path: string): Promise<string[]> =>
+      (await succeed('sh', ['-c', `zcat ${path}.gz | grep ^Package:`], { cwd: folder }))
+        .split('\n')
+        .filter(Boolean)
+        .sort();
+    const old = join(tree, 'dists/bookworm');
+    for (const path of [
+      'main/binary-amd64/Packages',
+      'main/debian-installer/binary-amd64/Packages',
+      'main/source/Sources',
+    ]) {
+      const ours = await waitFor(`the mirror of ${path}`, () =>
+        names(suite, path).catch(() => undefined),
+      );
+      expect([path, ours]).toEqual([path, await names(old, path)]);
+    }
+  });
+
+  it('are fetched by a real apt, whole', async () => {
+    const server = await startServer({ data });
+    try {
+      const { root } = await enrolHost(data, 'builder', join(scratch, 'builder'));
+      const [list] = await readdir(join(scratch, 'builder/etc/apt/sources.list.d'));
+      const text = await root.read(`etc/apt/sources.list.d/${list}`);
+      const own = text.split('\n\n').find((one) => /^Suites: sources$/m.test(one)) ?? '';
+      const added = `${own.replace(/^Types: deb$/m, 'Types: deb deb-src').replace(/^Components: .*$/m, 'Components: main')}\n`;
+      await root.install(
+        `etc/apt/sources.list.d/${list}`,
+        added.replace(/https:\/\/localhost:\d+/g, server.url),
+      );
+      const update = await root.aptGet('update');
+      expect([update.status, update.stderr]).toEqual([0, '']);
+      const folder = join(scratch, 'fetched');
+      await mkdir(folder);
+      const outcome = await root.aptGetIn(folder, 'source', '--download-only', 'moved');
+      // As root apt says that its sandbox user cannot write here.
+      expect([outcome.status, outcome.stderr]).toEqual([0, expect.not.stringMatching(/^E:/m)]);
+      const [dsc = ''] = (await readdir(folder)).filter((name) => name.endsWith('.dsc'));
+      await succeed('dpkg-source', ['--no-check', '-x', dsc, 'unpacked'], { cwd: folder });
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('of a folder, two versions that share a file', async () => {
+    await aptkeep('suite', 'create', 'folder', '--origin', 'O', '--label', 'L', '--data', data);
+    expect(await importInto(loose, '--suite', 'folder')).toMatchObject({ added: 2, refused: [] });
+    expect(await importInto(loose, '--suite', 'folder')).toMatchObject({ added: 0, present: 2 });
+    const origs = await succeed('find', [join(data, 'pool'), '-name', 'twice_1.0.orig.tar.*']);
+    expect(origs.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('a file that a .dsc names and that is missing refuses it', async () => {
+    const folder = join(scratch, 'no-orig');
+    await succeed('cp', ['-r', loose, folder]);
+    await succeed('sh', ['-c', 'rm *.orig.tar.*'], { cwd: folder });
+    const outcome = await runAptkeep(['import', folder, '--suite', 'folder', '--data', data]);
+    expect([outcome.status, outcome.stderr]).toEqual([
+      1,
+      expect.stringMatching(/twice_1\.0-1\.dsc: twice_1\.0\.orig\.tar\.\w+: there is no such file/),
+    ]);
+  });
+});
+
 describe('what is not accepted', () => {
   const bad = join(scratch, 'bad');
 
@@ -199,7 +292,7 @@ describe('what is not accepted', () => {
     expect([outcome.status, outcome.stderr]).toEqual([
       1,
       expect.stringMatching(
-        /1 of 2 packages are not accepted.*\n {2}broken\.deb: this is not a Debian package/,
+        /2 of 3 packages are not accepted.*\n {2}broken\.deb: this is not a Debian package/,
       ),
     ]);
     expect(await showSuite('loose')).toEqual(before);
@@ -207,9 +300,10 @@ describe('what is not accepted', () => {
 
   it('is named and left, where the others are asked for', async () => {
     const made = await importInto(bad, '--suite', 'loose', '--skip-bad');
-    expect(made).toMatchObject({ added: 1, leftOut: { sources: 1, installer: 0 } });
+    expect(made).toMatchObject({ added: 1 });
     expect(made.refused).toEqual([
       { file: 'broken.deb', code: 'PACKAGE_MALFORMED', why: expect.any(String) },
+      { file: 'source_1.dsc', code: 'PACKAGE_MALFORMED', why: 'it is no .dsc' },
     ]);
   });
 
