@@ -2,6 +2,7 @@
  * Contents in the background: packages that nobody has read yet are read from the pool, and lines
  * that no other publication takes along get one of their own. Floor 3.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   insertContents,
   type ListingCursor,
@@ -27,6 +28,7 @@ const PACKAGES_AT_ONCE = 50;
 const PACKAGES_TO_PUBLISH = 2000;
 const BEGINNING: ListingCursor = { added_in: -1, id: '' };
 const MAX_DATA_BYTES = 64 * 1024 ** 3;
+const MAX_PAUSE_MS = 1000;
 
 async function readPaths(parts: Repository, filename: string): Promise<PackedPaths | undefined> {
   const source = await openObjectSource(parts.storage, filename);
@@ -95,6 +97,7 @@ export class ContentsBacklog {
     const read: { id: string; packed: PackedPaths }[] = [];
     for (const { id, filename } of unread) {
       if (this.#ended) break;
+      const began = performance.now();
       try {
         const packed = await readPaths(this.#parts, filename);
         if (packed) read.push({ id, packed });
@@ -105,6 +108,8 @@ export class ContentsBacklog {
         const why = error.message;
         this.#parts.log.error({ event: 'contents.unreadable', filename, error: why });
       }
+      // Half of the time is for those who wait for an answer.
+      await delay(Math.min(performance.now() - began, MAX_PAUSE_MS));
     }
     if (read.length === 0) return;
     await this.#parts.catalog.transaction(async (sql) => {

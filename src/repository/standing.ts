@@ -44,6 +44,12 @@ function keepNewest(found: readonly StandingPackage[]): StandingPackage[] {
   return [...newest.values()];
 }
 
+/** A source may have the name of a package: it is meant where it is named as one, or alone. */
+function preferBinaries(found: StandingPackage[]): StandingPackage[] {
+  const binaries = found.filter(({ kind }) => kind !== 'dsc');
+  return binaries.length > 0 ? binaries : found;
+}
+
 /**
  * What a suite lists now of what is wanted, in one component or in all.
  * @throws RefusalError PACKAGE_UNKNOWN naming what it does not list.
@@ -63,10 +69,12 @@ export async function pickWanted(
   const picked = new Set<StandingPackage>();
   for (const one of wanted) {
     const { version, architecture } = one;
-    const found = (byName.get(one.package) ?? []).filter(
-      (row) =>
-        (version === undefined || row.version === version) &&
-        (architecture === undefined || row.architecture === architecture),
+    const found = preferBinaries(
+      (byName.get(one.package) ?? []).filter(
+        (row) =>
+          (version === undefined || row.version === version) &&
+          (architecture === undefined || row.architecture === architecture),
+      ),
     );
     if (found.length === 0) {
       const word = JSON.stringify(spellWanted(one).slice(0, 160));

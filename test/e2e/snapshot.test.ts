@@ -80,6 +80,22 @@ describe('a snapshot', () => {
     expect(await host.shell(`dpkg-query -W -f '${formatFields('Version')}' hello-uni`)).toBe('1.0');
   });
 
+  it('is left for what there is now, and a rollback takes the host back by a plain upgrade', async () => {
+    const upgrade = async (): Promise<string> => {
+      await expectDone('apt-get', 'update', ...STRICT);
+      await expectDone('apt-get', '-y', 'upgrade');
+      return host.shell(`dpkg-query -W -f '${formatFields('Version')}' hello-uni`);
+    };
+    expect(await upgrade()).toBe('1.1');
+    const { publications } = JSON.parse(await here('publication', 'list', 'stable', '--json')) as {
+      publications: { number: number; reason: string }[];
+    };
+    const found = publications.find((one) => one.reason.startsWith('add hello-uni 1.0 '));
+    const to = String(found?.number);
+    await here('publication', 'rollback', 'stable', '--to', to, '--reason', '1.1 is broken');
+    expect(await upgrade()).toBe('1.0');
+  });
+
   it('is signed by the keys of now, and valid though the Release of then is not', async () => {
     await here('key', 'rotate');
     await expectDone('aptkeep-client', 'run');

@@ -56,6 +56,23 @@ beforeAll(async () => {
 });
 
 describe('several workers', () => {
+  it('hand over what the main process alone knows: the past of a suite', async () => {
+    await aptkeep('suite', 'set', 'stable', '--snapshots', '--data', data);
+    const ask = (path: string, ...flags: string[]) => {
+      const id = `${new Date().toISOString().slice(0, 19).replace(/[-:]/g, '')}Z`;
+      return curl(host.client, `${server.url}/snapshots/${id}/${path}`, ...flags);
+    };
+    const release = await waitFor('a second after the publication', async () => {
+      const answer = await ask('dists/stable/InRelease');
+      return answer.status === 200 ? answer.body : undefined;
+    });
+    expect(release).toContain('\nSuite: stable\n');
+    const copy = join(scratch, 'from-a-snapshot.deb');
+    const path = url.slice(server.url.length + 1);
+    expect((await ask(path, '--output', copy)).status).toBe(200);
+    await succeed('cmp', [copy, large]);
+  });
+
   it('are as many as were asked for, on one port', async () => {
     expect(await listChildren(server.process.pid ?? 0)).toHaveLength(WORKERS);
   });

@@ -86,6 +86,17 @@ describe('a kit', () => {
     expect(pins.match(/^Pin-Priority: 1001$/gm)).toHaveLength(2);
   });
 
+  it('names the suites that it pins where another one of their origin is not automatic', () => {
+    const suite = (name: string, notAutomatic: boolean) => ({
+      ...{ name, origin: 'Uni', components: ['main'], options: { notAutomatic } },
+    });
+    const suites = [suite('stable', false), suite('later', true)];
+    const pins = listAptFiles({ ...SOURCE, suites }, '').find((file) =>
+      file.path.endsWith('/preferences.d/aptkeep'),
+    );
+    expect(pins?.content?.match(/^Pin: .*$/gm)).toEqual(['Pin: release o=Uni,a=stable']);
+  });
+
   it('does nothing until its last line', async () => {
     const lines = KIT.trimEnd().split('\n');
     expect(lines.at(-1)).toBe('main');

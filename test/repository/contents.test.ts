@@ -38,11 +38,14 @@ interface Wanted {
   name: string;
   architecture?: string;
   section?: string;
+  /** Lines of the control file beyond the necessary ones. */
+  fields?: string;
   paths: readonly string[];
 }
 
-function packageOf({ name, architecture = 'all', section = 'admin', paths }: Wanted): Buffer {
-  const control = `Package: ${name}\nVersion: 1.0\nSection: ${section}\nArchitecture: ${architecture}\nMaintainer: A <a@example.org>\nDescription: made for a test\n`;
+function packageOf(wanted: Wanted): Buffer {
+  const { name, architecture = 'all', section = 'admin', fields = '', paths } = wanted;
+  const control = `Package: ${name}\nVersion: 1.0\nSection: ${section}\nArchitecture: ${architecture}\nMaintainer: A <a@example.org>\nDescription: made for a test\n${fields}`;
   const pack = (entries: Parameters<typeof buildTar>[0]): Buffer => gzipSync(buildTar(entries));
   return buildPackage({
     control: { name: 'control.tar.gz', content: pack([{ name: './control', content: control }]) },
@@ -50,6 +53,7 @@ function packageOf({ name, architecture = 'all', section = 'admin', paths }: Wan
   });
 }
 
+/** @param architecture with `udeb-` before it for installer packages. */
 async function readLines(architecture = 'amd64', component = 'main'): Promise<string[]> {
   const live = parts.live.get('stable');
   const file = live?.files.get(`${component}/Contents-${architecture}`);
@@ -93,6 +97,16 @@ describe('Contents', () => {
     expect(await readLines()).toEqual(['usr/a\tadmin/a', 'usr/c\tadmin/c']);
     await ingest(parts, [packageOf({ name: 'b', paths: ['./usr/b'] })]);
     expect(await readLines()).toEqual(['usr/a\tadmin/a', 'usr/c\tadmin/c', 'usr/b\tadmin/b']);
+  });
+
+  it('has installer packages apart, from the first one on', async () => {
+    await publish();
+    await ingest(parts, [packageOf({ name: 'tool', paths: ['./usr/bin/tool'] })]);
+    await expect(readLines('udeb-amd64')).rejects.toThrow('there is no');
+    const fields = 'Package-Type: udeb\n';
+    await ingest(parts, [packageOf({ name: 'tool-udeb', fields, paths: ['./bin/tool'] })]);
+    expect(await readLines('udeb-amd64')).toEqual(['bin/tool\tadmin/tool-udeb']);
+    expect(await readLines('amd64')).toEqual(['usr/bin/tool\tadmin/tool']);
   });
 
   it('is not there for a suite that does without', async () => {

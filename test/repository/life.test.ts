@@ -18,6 +18,7 @@ import { spellStanding } from '../../src/repository/standing.ts';
 import { removeSuite } from '../../src/repository/suite-end.ts';
 import { setSuite } from '../../src/repository/suite-settings.ts';
 import { phasePackages, removePackages } from '../../src/repository/withdraw.ts';
+import { buildSource, fileOf, filesOf } from '../deb/build-source.ts';
 import {
   createPackage,
   ingest,
@@ -126,6 +127,26 @@ describe('a copy', () => {
     });
     expect(parts.live.get('testing')?.number).toBe(1);
     expect(await readIndex('testing')).toEqual([]);
+  });
+
+  it('takes the sources along where that is asked for, and where they are named', async () => {
+    const files = buildSource({ name: 'hello' });
+    await ingest(parts, filesOf(files, fileOf(files, '.changes')));
+    const spell = async (request: Partial<CopyRequest>): Promise<string[]> =>
+      (await copy(request)).copied.map(spellStanding);
+    expect(await spell({ packages: [{ package: 'hello' }] })).toEqual(['hello 1.0-1 all']);
+    expect(parts.live.get('testing')?.files.has('main/source/Sources')).toBe(false);
+    const both = { packages: [{ package: 'hello' }], withSource: true };
+    expect(await spell(both)).toEqual(['hello 1.0-1 source']);
+    expect(parts.live.get('testing')?.files.get('main/source/Sources')?.size).toBeGreaterThan(0);
+    const named = [{ package: 'hello', version: '1.0-1', architecture: 'source' }];
+    const request = { suite: 'testing', component: undefined, actor: 'test' };
+    const { removed } = await removePackages(parts, { ...request, packages: named });
+    expect(removed.map(spellStanding)).toEqual(['hello 1.0-1 source']);
+    expect(await readIndex('testing')).toEqual(['hello 1.0-1']);
+    await expect(
+      phasePackages(parts, { ...request, suite: 'stable', packages: named, percentage: 10 }),
+    ).rejects.toMatchObject({ code: 'INPUT_INVALID' });
   });
 
   it('may stand in another component, and none is made twice by many at once', async () => {
