@@ -77,6 +77,26 @@ export function findIndexFile(
   );
 }
 
+/** Every file of a suite that is written down. */
+export function listIndexFiles(
+  sql: SqlExecutor,
+  suite: string,
+): Promise<{ path: string; sha256: string }[]> {
+  return sql.all('SELECT path, sha256 FROM index_file WHERE suite = $1', suite);
+}
+
+/** Of every segment whose key begins with a prefix that ends in a slash. */
+export async function listSegmentKeys(sql: SqlExecutor, prefix: string): Promise<string[]> {
+  // What follows the slash in ASCII ends the range.
+  const end = prefix.replace(/\/$/, '0');
+  const rows = await sql.all<{ key: string }>(
+    'SELECT key FROM segment WHERE key >= $1 AND key < $2',
+    prefix,
+    end,
+  );
+  return [...new Set(rows.map((row) => row.key))];
+}
+
 /** What nothing refers to any more; its bytes are the caller's to remove. */
 export async function deleteIndexFile(
   sql: SqlExecutor,

@@ -2,14 +2,21 @@
  * Which stored objects under dists/ a suite needs: the segments of its kept publications, and the
  * mirror of the current one. Floor 3.
  */
-import { deleteIndexFile, deleteSegment } from '../catalog/index-files.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  deleteIndexFile,
+  deleteSegment,
+  listIndexFiles,
+  listSegmentKeys,
+} from '../catalog/index-files.ts';
 import { pagePublications } from '../catalog/publications.ts';
-import type { SqlExecutor } from '../catalog/sql.ts';
-import { distsKey } from '../deb/layout.ts';
+import type { Catalog, SqlExecutor } from '../catalog/sql.ts';
+import { distsKey, distsPrefix } from '../deb/layout.ts';
 import type { LivePublication } from './live.ts';
 import { type FileName, findKeys, readFileNames } from './published-files.ts';
 
 const PAGE_PUBLICATIONS = 50;
+const ROWS_A_TRANSACTION = 200;
 const SIGNED_FILES = ['InRelease', 'Release', 'Release.gpg'];
 
 const nameOf = ({ path, sha256 }: FileName): string => `${sha256} ${path}`;
@@ -27,6 +34,8 @@ async function* walkFiles(
       seen = row.number;
     }
     if (rows.length < PAGE_PUBLICATIONS) return;
+    // The driver answers at once: without this, nobody else were served until the end.
+    await nextTurn();
   }
 }
 
@@ -65,6 +74,8 @@ export class NeededObjects {
   readonly #keys = new Set<string>();
   #mirror: ReadonlySet<string> = new Set();
   #seen = 0;
+  /** The current publication when the first was read. */
+  #settled: number | undefined;
 
   /** @param isKept false for a publication that is about to be swept. */
   constructor(suite: string, isKept: (number: number) => boolean = () => true) {
@@ -74,16 +85,19 @@ export class NeededObjects {
 
   /** Reads the publications that came since; what is needed only grows. */
   async extend(sql: SqlExecutor, live: LivePublication | undefined): Promise<void> {
+    this.#settled ??= live?.number ?? 0;
     for await (const { number, files } of walkFiles(sql, this.#suite, this.#seen)) {
       this.#seen = number;
-      if (this.#isKept(number)) for (const file of files) await this.#add(sql, file);
+      // A publication made meanwhile may have moved what an older one has, too.
+      const isNew = number > this.#settled;
+      if (this.#isKept(number)) for (const file of files) await this.#add(sql, file, isNew);
     }
     const mirrored = live ? [...live.files.keys(), ...SIGNED_FILES] : [];
     this.#mirror = new Set(mirrored.map((path) => distsKey(this.#suite, path)));
   }
 
-  async #add(sql: SqlExecutor, file: FileName): Promise<void> {
-    if (this.#files.has(nameOf(file))) return;
+  async #add(sql: SqlExecutor, file: FileName, isNew: boolean): Promise<void> {
+    if (!isNew && this.#files.has(nameOf(file))) return;
     this.#files.add(nameOf(file));
     for (const key of await findKeys(sql, this.#suite, file)) this.#keys.add(key);
   }
@@ -97,15 +111,23 @@ export class NeededObjects {
   }
 }
 
-/** Takes the facts of files and objects of which `needed` knows nothing. */
-export async function forgetFiles(
-  sql: SqlExecutor,
+/**
+ * Takes the facts of files and objects that `needed` does not know, also of publications that were
+ * swept by a process that was killed. The caller holds the lock of the suite.
+ */
+export async function forgetUnneeded(
+  catalog: Catalog,
   suite: string,
   needed: NeededObjects,
-  { files, keys }: { files: readonly FileName[]; keys: readonly string[] },
 ): Promise<void> {
-  for (const file of files) {
-    if (!needed.hasFile(file)) await deleteIndexFile(sql, suite, file);
+  const files = (await listIndexFiles(catalog, suite)).filter((file) => !needed.hasFile(file));
+  const prefix = distsPrefix(suite);
+  const keys = (await listSegmentKeys(catalog, prefix)).filter((key) => !needed.has(key));
+  for (let at = 0; at < Math.max(files.length, keys.length); at += ROWS_A_TRANSACTION) {
+    const end = at + ROWS_A_TRANSACTION;
+    await catalog.transaction(async (sql) => {
+      for (const file of files.slice(at, end)) await deleteIndexFile(sql, suite, file);
+      for (const key of keys.slice(at, end)) await deleteSegment(sql, key);
+    });
   }
-  for (const key of keys) if (!needed.has(key)) await deleteSegment(sql, key);
 }

@@ -5,7 +5,7 @@
 import { markSwept } from '../catalog/sweeping.ts';
 import { distsPrefix, suiteOfKey } from '../deb/layout.ts';
 import type { Past } from './horizon.ts';
-import { forgetFiles, listFiles, listObjects, NeededObjects } from './needed-objects.ts';
+import { forgetUnneeded, listFiles, listObjects, NeededObjects } from './needed-objects.ts';
 import { isAbandoned, type Sweep } from './sweep-parts.ts';
 import type { SweptKind } from './swept.ts';
 
@@ -67,7 +67,7 @@ export async function sweepDists(sweep: Sweep): Promise<void> {
 /** Ends the publications that are past: facts first, then what they alone needed. */
 export async function sweepPublications(sweep: Sweep): Promise<void> {
   for (const past of sweep.pasts) {
-    if (past.due.length > 0) await sweepPast(sweep, past);
+    if (past.due.length > 0 || !sweep.request.dryRun) await sweepPast(sweep, past);
   }
 }
 
@@ -93,7 +93,7 @@ async function sweepPast(sweep: Sweep, { horizon, due }: Past): Promise<void> {
   if (!sweep.request.dryRun) {
     await catalog.lock(`suite:${suite}`, async () => {
       await needed.extend(catalog, sweep.parts.live.get(suite));
-      await catalog.transaction((sql) => forgetFiles(sql, suite, needed, { files, keys }));
+      await forgetUnneeded(catalog, suite, needed);
     });
   }
   await takeObjects(sweep, { suite, needed, kind: 'index', why }, keys);

@@ -9,9 +9,14 @@ import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { findPublication } from '../../src/catalog/publications.ts';
+import { markSwept } from '../../src/catalog/sweeping.ts';
 import type { Change } from '../../src/repository/change.ts';
 import { NO_NEEDS } from '../../src/repository/horizon.ts';
-import { loadFiles, readPublishedFile } from '../../src/repository/published-files.ts';
+import {
+  loadFiles,
+  readFileNames,
+  readPublishedFile,
+} from '../../src/repository/published-files.ts';
 import { removeSuite } from '../../src/repository/suite-end.ts';
 import type { Retention } from '../../src/repository/suite-options.ts';
 import { getSuite } from '../../src/repository/suites.ts';
@@ -342,5 +347,24 @@ describe('a suite that was removed', () => {
     expect(countsOf(await sweep())).toEqual({ publication: 2, index: 2, package: 1 });
     expect(await listKeys(parts.storage, 'pool/')).toEqual(['pool/main/b/b/b_1.0_all.deb']);
     expect(await listKeys(parts.storage, 'dists/stable/')).toEqual([]);
+  });
+});
+
+describe('a sweep that was killed', () => {
+  it('between the facts of a publication and those of its files is ended by the next one', async () => {
+    await publishFirst(parts);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) await add(name);
+    clock.now += 8 * DAY_MS;
+    const at = new Date(clock.now).toISOString();
+    for (const number of [1, 2]) await markSwept(parts.catalog, 'stable', number, at);
+    await restart();
+    await sweep();
+    await readEverything();
+    const listed = await parts.catalog.all<{ files: string }>('SELECT files FROM publication');
+    const needed = listed.flatMap(({ files }) => readFileNames(files).map(({ sha256 }) => sha256));
+    const rows = await parts.catalog.all<{ sha256: string }>('SELECT sha256 FROM index_file');
+    expect(rows.filter(({ sha256 }) => !needed.includes(sha256))).toEqual([]);
+    const segments = await parts.catalog.all<{ key: string }>('SELECT key FROM segment');
+    for (const { key } of segments) expect(await parts.storage.stat(key)).toBeDefined();
   });
 });
