@@ -138,9 +138,9 @@ export const removePackages = defineOperation({
     removed: z.array(standing),
   }),
   subject: spellPlace,
-  async run(parts, { suite, packages, component }, actor) {
+  async run(parts, { suite, packages, component }, actor, note) {
     await getSuite(parts.repository, suite);
-    const request = { suite, packages, component, actor: actor.name };
+    const request = { suite, packages, component, actor: actor.name, notes: [note] };
     const { removed, publication } = await remove(parts.repository, request);
     return { suite, publication, removed: removed.map(describeStanding) };
   },
@@ -153,9 +153,10 @@ export const phasePackages = defineOperation({
   input: z.object({ ...place, percentage: z.coerce.number().int().min(0).max(100) }),
   output: z.object({ suite: z.string(), publication: z.number(), phased: z.array(standing) }),
   subject: (input) => `${spellPlace(input)} ${input.percentage} %`,
-  async run(parts, { suite, packages, component, percentage }, actor) {
+  async run(parts, { suite, packages, component, percentage }, actor, note) {
     await getSuite(parts.repository, suite);
-    const request = { suite, packages, component, percentage, actor: actor.name };
+    const place = { suite, packages, component };
+    const request = { ...place, percentage, actor: actor.name, notes: [note] };
     const { phased, publication } = await phase(parts.repository, request);
     return { suite, publication, phased: phased.map(describeStanding) };
   },

@@ -22,7 +22,7 @@ export interface MirrorParts {
   log: Logger;
 }
 
-/** Between two times of writing a suite: this long, and so many times as long as it took. */
+/** Before a suite is written, and between two times: this long, and so many times as it took. */
 const MIN_PAUSE_MS = 250;
 const PAUSE_RATIO = 20;
 
@@ -131,7 +131,8 @@ export class Mirror {
   #schedule(suite: string): void {
     const mirror = this.#suites.get(suite);
     if (!mirror || mirror.running || mirror.timer || mirror.written === mirror.wanted) return;
-    const pause = Math.max(mirror.pauseUntil - performance.now(), 0);
+    // Never at once: whoever published waits for the answer, and for the same disk.
+    const pause = Math.max(mirror.pauseUntil - performance.now(), MIN_PAUSE_MS);
     mirror.timer = setTimeout(() => {
       mirror.timer = undefined;
       void this.#run(suite, mirror);

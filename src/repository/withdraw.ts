@@ -2,6 +2,7 @@
  * Packages that leave a suite, and the phase of those that stay: what is listed changes, and no byte
  * in the pool. Floor 3.
  */
+import type { AuditNote } from '../catalog/audit.ts';
 import type { StandingPackage } from '../catalog/standing.ts';
 import { checkPhaseFits, PHASE_FIELD } from '../deb/phase.ts';
 import { RefusalError } from '../errors.ts';
@@ -23,6 +24,8 @@ export interface RemoveRequest {
   /** Undefined for every component. */
   component: string | undefined;
   actor: string;
+  /** For the audit log, written with the publication where there is one. */
+  notes?: readonly AuditNote[];
 }
 
 /**
@@ -42,6 +45,7 @@ export async function removePackages(
       removals: removed.map(toRemoval),
       reason: `remove ${nameSome(removed.map(spellStanding))}`,
       actor: request.actor,
+      notes: request.notes ?? [],
     };
   });
   return { removed, publication: number };
@@ -79,6 +83,7 @@ export async function phasePackages(
         removals: changed.map(toRemoval),
         reason: `phase ${request.percentage} %: ${nameSome(changed.map(spellStanding))}`,
         actor: request.actor,
+        notes: request.notes ?? [],
       };
     },
   );

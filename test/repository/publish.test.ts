@@ -253,6 +253,7 @@ describe('the mirror', () => {
   it('is repaired where a crash left an older one', async () => {
     await publishFirst(parts);
     await ingest(parts, [createPackage({ name: 'hello' })]);
+    await parts.mirror.flush();
     const release = liveRelease();
     for (const name of ['InRelease', 'Release', 'main/binary-amd64/Packages']) {
       writeFileSync(join(root, 'dists/stable', name), 'torn');
