@@ -62,6 +62,15 @@ export async function measureUnlisted(sql: SqlExecutor): Promise<{ count: number
   return { count: Number(row?.count ?? 0), bytes: Number(row?.bytes ?? 0) };
 }
 
+/** How many publications of a suite are not swept. */
+export async function countKept(sql: SqlExecutor, suite: string): Promise<number> {
+  const row = await sql.get<{ count: number }>(
+    'SELECT count(*) AS count FROM publication WHERE suite = $1 AND swept_at IS NULL',
+    suite,
+  );
+  return Number(row?.count ?? 0);
+}
+
 export interface PublicationDates {
   number: number;
   date: string;

@@ -8,25 +8,37 @@ import type { SqlValue } from './sql.ts';
 /** Literals, quoted names and comments are passed over; a parameter or a ';' is what is sought. */
 const TOKENS = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$(\d+)|;/g;
 
+/** A statement with `?` for every parameter: the n-th of them is $numbers[n]. */
+export interface ReadStatement {
+  text: string;
+  numbers: readonly number[];
+  /** How many different ones there are. */
+  count: number;
+}
+
 /**
- * How many parameters a statement has.
+ * A statement and its parameters.
  * @throws Error where it holds two statements, or leaves out a parameter's number.
  */
-export function countParameters(sql: string): number {
-  const numbers = new Set<number>();
+export function readStatement(sql: string): ReadStatement {
+  const numbers: number[] = [];
+  let text = '';
   let separated = false;
   let end = 0;
   for (const token of sql.matchAll(TOKENS)) {
-    if (separated && hasText(sql.slice(end, token.index), token[0])) throw twoStatements(sql);
+    const between = sql.slice(end, token.index);
+    if (separated && hasText(between, token[0])) throw twoStatements(sql);
     end = token.index + token[0].length;
     if (token[0] === ';') separated = true;
-    if (token[1] !== undefined) numbers.add(Number(token[1]));
+    if (token[1] !== undefined) numbers.push(Number(token[1]));
+    text += between + (token[1] === undefined ? token[0] : '?');
   }
   if (separated && sql.slice(end).trim() !== '') throw twoStatements(sql);
-  for (let number = 1; number <= numbers.size; number += 1) {
-    if (!numbers.has(number)) throw new Error(`parameter $${number} is missing in: ${sql}`);
+  const count = new Set(numbers).size;
+  for (let number = 1; number <= count; number += 1) {
+    if (!numbers.includes(number)) throw new Error(`parameter $${number} is missing in: ${sql}`);
   }
-  return numbers.size;
+  return { text: text + sql.slice(end), numbers, count };
 }
 
 function hasText(between: string, token: string): boolean {

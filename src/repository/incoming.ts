@@ -25,7 +25,7 @@ export interface WaitingFile {
 export interface IncomingLimits {
   /** How long a file waits, in milliseconds. */
   waitFor: number;
-  /** The most that waits of one owner. */
+  /** The most that waits of one sender. */
   maxBytes: number;
   now: () => number;
 }
@@ -62,27 +62,35 @@ export class Incoming {
     staging: string,
   ): Promise<WaitingFile> {
     const { size, sha256 } = received;
-    const files = this.#owners.get(spell(owner)) ?? new Map<string, WaitingFile>();
-    const others = [...files.values()].filter((one) => one.name !== name);
-    const bytes = others.reduce((sum, { file }) => sum + file.size, size);
-    const { maxBytes, now, waitFor } = this.#limits;
-    if (bytes > maxBytes || others.length >= MAX_FILES) {
-      throw new RefusalError(
-        'TOO_LARGE',
-        `${others.length + 1} files of ${owner.actor} with ${bytes} bytes would wait for their .changes; ${MAX_FILES} files and ${maxBytes} bytes may`,
-      );
-    }
     // Whatever its size: what waits for hours is no burden to the memory.
     const path = await (received.bytes === undefined
       ? linkStagingFile(staging, received.path)
       : writeStagingFile(staging, received.bytes));
     const kept = { path, size, sha256 };
-    const before = files.get(name);
+    // From here to the end in one go: another file of the same sender may come at the same time.
+    const key = spell(owner);
+    const before = this.#owners.get(key)?.get(name);
+    const others = this.#listOf(owner.actor).filter((one) => one !== before);
+    const bytes = others.reduce((sum, { file }) => sum + file.size, size);
+    const { maxBytes, now, waitFor } = this.#limits;
+    if (bytes > maxBytes || others.length >= MAX_FILES) {
+      await rm(kept.path, { force: true });
+      throw new RefusalError(
+        'TOO_LARGE',
+        `${others.length + 1} files of ${owner.actor} with ${bytes} bytes would wait for their .changes; ${MAX_FILES} files and ${maxBytes} bytes may`,
+      );
+    }
     const waiting = { name, file: kept, until: now() + waitFor };
-    files.set(name, waiting);
-    this.#owners.set(spell(owner), files);
+    const files = this.#owners.get(key) ?? new Map<string, WaitingFile>();
+    this.#owners.set(key, files.set(name, waiting));
     if (before) await rm(before.file.path, { force: true });
     return waiting;
+  }
+
+  /** What waits of a sender, wherever for. */
+  #listOf(actor: string): WaitingFile[] {
+    const own = [...this.#owners].filter(([key]) => (JSON.parse(key) as string[])[0] === actor);
+    return own.flatMap(([, files]) => [...files.values()]);
   }
 
   /** Forgets files of an owner that have been published. */

@@ -191,6 +191,7 @@ async function hashRaw(
   index: ResidentIndex,
   form: Form,
   drafts: readonly Draft[],
+  segments: readonly Segment[],
 ): Promise<RunningHashes[]> {
   let state = index.rawBefore[0] as RunningHashes;
   const before = [state];
@@ -198,6 +199,7 @@ async function hashRaw(
   const work = drafts.flatMap((draft, number) =>
     listRawLoads(tools, form, draft).map((one) => ({ ...one, number })),
   );
+  const pieces: (Buffer[] | undefined)[] = [];
   // As long as the old segments follow each other, their states are known.
   let known = 0;
   while (known < work.length && work[known]?.old === known) known += 1;
@@ -212,6 +214,16 @@ async function hashRaw(
     state = state.copy();
     await state.update(raw);
     before[number + 1] = state;
+    // Not of a segment left whole: all of a large index would be held at once.
+    if (!keptSegment(drafts[number] as Draft)) pieces[number] = [...(pieces[number] ?? []), raw];
+  }
+  // The next change is often beside this one: what was made anew need not be unpacked for it.
+  for (const [number, raws] of pieces.entries()) {
+    const made = segments[number];
+    if (!raws || !made) continue;
+    const raw = Buffer.concat(raws);
+    // Less where it begins with a segment whose state was known.
+    if (raw.length === made.raw) tools.store.keepRaw(made.key, raw);
   }
   return before;
 }
@@ -239,7 +251,7 @@ export async function editIndex(
     const before = await hashSegments(tools, layer, drafts, segments);
     layers.push(await describeLayer(tools, form, segments, before));
     if (number > 0) continue;
-    rawBefore = await hashRaw(tools, index, form, drafts);
+    rawBefore = await hashRaw(tools, index, form, drafts, segments);
     step = describeStep(layer.segments, cuts, edit.added);
   }
   return { index: { rawBefore, layers }, step };

@@ -2,7 +2,7 @@
  * One file sent on its own, as `curl -T` and dput send them: a package is published, a part of
  * something waits, and a .changes or .dsc brings in what has been waiting for it. Floor 3.
  */
-import { RefusalError } from '../errors.ts';
+import { RefusalError, systemCode } from '../errors.ts';
 import type { Incoming, WaitingFile } from './incoming.ts';
 import { ingestDelivery } from './ingest.ts';
 import type { IngestParts, IngestRequest, IngestResult, ReceivedFile } from './ingest-request.ts';
@@ -62,6 +62,10 @@ export async function ingestLone(
     await incoming.drop(owner, used);
     return { results, waiting: undefined };
   } catch (error) {
+    // Sent once more under its name while it was being read here.
+    if (systemCode(error) === 'ENOENT' && waiting.length > 0) {
+      throw new RefusalError('UPLOAD_INCOMPLETE', 'a file that was waiting is gone: send it again');
+    }
     const isIncomplete = error instanceof RefusalError && error.code === 'UPLOAD_INCOMPLETE';
     if (isIncomplete && waits.ifIncomplete) return wait();
     throw error;

@@ -4,6 +4,7 @@
  * and one patch more begins at it; so no older index is at hand, and none is needed. Floor 3.
  */
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { compressGzip, uncompressGzip } from '../deb/at-once.ts';
 import { type Fingerprint, type Patch, readDiffIndex, renderDiffIndex } from '../deb/diff-index.ts';
 import { readEdScript, renderEdScript } from '../deb/ed-script.ts';
@@ -18,6 +19,8 @@ const MAX_SCRIPT_BYTES = 4 * 1024 * 1024;
 const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
 
 const GZIP_LEVEL = 9;
+/** Patches made side by side, in the threads that compress. */
+const AT_ONCE = 4;
 
 /** A patch and its bytes, as gzip. */
 export interface StoredPatch extends Patch {
@@ -100,26 +103,27 @@ export async function advancePatches(
   before?: { index: Uint8Array; read: (patch: Patch) => Promise<Uint8Array> },
 ): Promise<PatchSet | undefined> {
   const older = before ? await readOrigins(before.index, step.from, before.read) : [];
-  const origins = [
-    { from: step.from, edit: step.edit },
-    ...older.map(({ from, edit }) => ({ from, edit: composeEdits(edit, step.edit) })),
-  ];
+  const origins = [{ from: step.from, edit: [] }, ...older];
   const seen = new Set([step.to.sha256]);
   const differing = origins.filter(({ from }) => {
     const isNew = !seen.has(from.sha256);
     seen.add(from.sha256);
     return isNew;
   });
-  const made = await finishAll(
-    differing.slice(0, MAX_PATCHES).map(({ from, edit }) => makePatch(from, edit, step.limit)),
-  );
   const patches: StoredPatch[] = [];
   let room = MAX_TOTAL_BYTES;
-  for (const patch of made) {
-    if (patch === undefined) continue;
-    room -= patch.bytes.length;
-    if (room < 0) break;
-    patches.unshift(patch);
+  for (let at = 0; at < Math.min(differing.length, MAX_PATCHES) && room >= 0; at += AT_ONCE) {
+    // Long scripts take a while; whoever is served meanwhile does not wait for all of them.
+    if (at > 0) await nextTurn();
+    const some = differing.slice(at, Math.min(at + AT_ONCE, MAX_PATCHES));
+    const made = await finishAll(
+      some.map(({ from, edit }) => makePatch(from, composeEdits(edit, step.edit), step.limit)),
+    );
+    for (const patch of made) {
+      if (patch === undefined) continue;
+      room -= patch.bytes.length;
+      if (room >= 0) patches.unshift(patch);
+    }
   }
   if (patches.length === 0) return undefined;
   return { index: renderDiffIndex({ current: step.to, patches }), patches };

@@ -74,12 +74,28 @@ function stage(source: string, found: Stats, staging: string): string {
   return path;
 }
 
+/** The common case in one step: nothing is there, and the file can be shared. */
+function linkDirectly(source: string, found: Stats, target: string): boolean {
+  if (!isOursAlone(found)) return false;
+  try {
+    prepareFolder(dirname(target));
+    linkSync(source, target);
+    return true;
+  } catch (error) {
+    // Whatever it is, the longer way meets it again.
+    known.delete(dirname(target));
+    if (systemCode(error) === '') throw error;
+    return false;
+  }
+}
+
 function placeFile({ path, size, modified, target, staging }: AdoptedFile & Place): void {
   const source = realpathSync.native(path);
   const found = lstatSync(source);
   if (!found.isFile() || found.size !== size || found.mtimeMs !== modified) {
     throw new Changed('the file was changed while it was taken over');
   }
+  if (linkDirectly(source, found, target)) return;
   const staged = stage(source, found, staging);
   try {
     for (let attempt = 1; ; attempt += 1) {

@@ -236,10 +236,6 @@ describe('an uploader that is limited to package names', () => {
     ['a name in upper case', () => withControl('Package: PHP-foo')],
     ['a name with a slash', () => withControl('Package: lu-moodle-/x')],
     ['a name twice', () => withControl('Package: sudo', 'Package: php-foo')],
-    [
-      'an installer’s package of its name',
-      () => withControl('Package: php-foo', 'Package-Type: udeb'),
-    ],
   ])('is not helped by %s', async (_name, build) => {
     const before = await readState();
     expect((await put(site, limited, build())).status).toBe(422);

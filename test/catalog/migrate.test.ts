@@ -49,7 +49,7 @@ describe('migrate', () => {
       "select name from sqlite_schema where type = 'table' order by name",
     );
     expect(tables.map(({ name }) => name)).toEqual(
-      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group'].concat([
+      ['audit', 'certificate', 'counter', 'crl', 'host', 'host_group', 'host_package'].concat([
         'index_file',
         'index_file_hash',
         'listing',

@@ -6,8 +6,9 @@ import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Built, buildSource } from '../deb/build-source.ts';
+import { createPackage } from '../repository/open.ts';
 import type { AptRoot } from './apt-root.ts';
-import { createScratch, succeed, waitFor } from './command.ts';
+import { createScratch, startProcess, succeed, waitFor } from './command.ts';
 import {
   createForeignKey,
   type ForeignKey,
@@ -18,8 +19,15 @@ import {
   serveFolder,
 } from './foreign-trees.ts';
 import { buildSmall } from './packages.ts';
-import { aptkeep, findFreePort, runAptkeep, startServer } from './program.ts';
-import { enrolHost, fingerprintFolder } from './site.ts';
+import {
+  APTKEEP,
+  aptkeep,
+  findFreePort,
+  programEnvironment,
+  runAptkeep,
+  startServer,
+} from './program.ts';
+import { enrolHost, fingerprintFolder, listFiles } from './site.ts';
 
 interface Imported {
   suite: string;
@@ -331,6 +339,43 @@ describe('what is not accepted', () => {
       expect.stringMatching(/Origin is Uni here and Old Uni there; .*Codename is stable here/),
     ]);
   });
+});
+
+describe('an import that is killed', () => {
+  const COUNT = 60;
+
+  const countPool = async (prefix: string): Promise<number> =>
+    (await listFiles(join(data, 'pool/main/m'))).filter((path) => path.startsWith(prefix)).length;
+
+  /** What tells how far it is, from outside. */
+  const points: [string, string, (prefix: string) => Promise<boolean>][] = [
+    ['at once', 'ma', async () => true],
+    ['when the first bytes are in the pool', 'mb', async (prefix) => (await countPool(prefix)) > 0],
+    ['when all of them are', 'mc', async (prefix) => (await countPool(prefix)) >= COUNT],
+  ];
+
+  it.each(points)(
+    '%s leaves all or nothing, and the next one ends it',
+    async (_, name, isReached) => {
+      const folder = join(scratch, `many-${name}`);
+      await mkdir(folder);
+      for (let i = 0; i < COUNT; i += 1) {
+        await writeFile(join(folder, `${i}.deb`), createPackage({ name: `${name}-${i}` }));
+      }
+      const identity = ['--origin', 'O', '--label', 'L', '--data', data];
+      await aptkeep('suite', 'create', name, ...identity);
+      const args = ['import', folder, '--suite', name, '--data', data];
+      const child = startProcess(APTKEEP, args, { env: programEnvironment() });
+      await waitFor('the moment', async () =>
+        (await isReached(name)) || child.exitCode !== null ? true : undefined,
+      );
+      child.kill('SIGKILL');
+      expect([0, COUNT]).toContain((await showSuite(name)).packages);
+      await importInto(folder, '--suite', name);
+      expect((await showSuite(name)).packages).toBe(COUNT);
+      await aptkeep('check', '--data', data);
+    },
+  );
 });
 
 describe('a host of the old repository', () => {

@@ -187,7 +187,19 @@ describe('PUT of one file after another', () => {
     expect((await send('b', 1)).status).toBe(202);
     const full = await send('c', 1);
     expect([full.status, readCode(full)]).toEqual([413, 'TOO_LARGE']);
+    const elsewhere = await send('main/c', 1);
+    expect([elsewhere.status, readCode(elsewhere)]).toEqual([413, 'TOO_LARGE']);
     expect(await listWaiting()).toHaveLength(2);
+  });
+
+  it('keeps all of what comes at the same time, up to what may wait', async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `stable/at-once-${i}.tar.gz`);
+    const bytes = Buffer.alloc(MAX_WAITING / 8);
+    const answers = await Promise.all(names.map((name) => put(site, uploader, bytes, name)));
+    const statuses = answers.map((answer) => answer.status);
+    expect(statuses.filter((status) => status === 202)).toHaveLength(8);
+    expect(statuses.filter((status) => status === 413)).toHaveLength(4);
+    expect(await listWaiting()).toHaveLength(8);
   });
 
   it('forgets what nothing has named in time', async () => {
