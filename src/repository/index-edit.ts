@@ -214,12 +214,13 @@ async function hashRaw(
     state = state.copy();
     await state.update(raw);
     before[number + 1] = state;
-    pieces[number] = [...(pieces[number] ?? []), raw];
+    // Not of a segment left whole: all of a large index would be held at once.
+    if (!keptSegment(drafts[number] as Draft)) pieces[number] = [...(pieces[number] ?? []), raw];
   }
   // The next change is often beside this one: what was made anew need not be unpacked for it.
   for (const [number, raws] of pieces.entries()) {
     const made = segments[number];
-    if (!raws || !made || keptSegment(drafts[number] as Draft)) continue;
+    if (!raws || !made) continue;
     const raw = Buffer.concat(raws);
     // Less where it begins with a segment whose state was known.
     if (raw.length === made.raw) tools.store.keepRaw(made.key, raw);

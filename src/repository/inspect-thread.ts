@@ -75,7 +75,8 @@ async function createRow(
   const own = { name, version, architecture, kind: kindOf(control, named), component };
   const place = { ...own, source: control.source.name };
   const filename = poolKey(place);
-  const stanza = renderStanza(control, { filename, ...file });
+  // A copy of its own size: with a view the whole buffer behind it would cross to the other thread.
+  const stanza = new Uint8Array(renderStanza(control, { filename, ...file }));
   return { ...place, stanza, filename, ...file, hashes: '{}' };
 }
 

@@ -210,6 +210,7 @@ describe('retention', () => {
       { kind: 'listing', name: 'a 1.9 all', why: expect.stringMatching(/3 newer versions/) },
     ]);
     expect(report.published).toEqual([{ suite: 'stable', publication: 8 }]);
+    await parts.mirror.flush();
     expect(await readFileSync(join(data, 'dists/stable/main/binary-amd64/Packages'), 'utf8')).toBe(
       gunzipSync(readFileSync(join(data, 'dists/stable/main/binary-amd64/Packages.gz'))).toString(),
     );
