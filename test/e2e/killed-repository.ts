@@ -2,7 +2,7 @@
  * A repository with a past, copied for every experiment, and what is asked of one that was killed
  * or whose disk was full in the middle of an operation.
  */
-import { cp, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect } from 'vitest';
@@ -155,10 +155,10 @@ export async function updateFromNothing({ root }: Past): Promise<string[]> {
 /** Each package is there to be fetched, whole: apt compares it with what the index says. */
 export async function fetchAll(past: Past, listed: readonly string[]): Promise<void> {
   const names = listed.map((one) => one.replace(' ', '='));
-  for (const name of names) {
-    const got = await past.root.aptGet('install', '--download-only', '--reinstall', name);
-    expect(`exit ${got.status}\n${got.stderr}`).toBe('exit 0\n');
-  }
+  const folder = await mkdtemp(join(past.root.directory, 'tmp/fetched-'));
+  const got = await past.root.aptGetIn(folder, 'download', ...names);
+  expect([got.status, (await listFiles(folder)).length], got.stderr).toEqual([0, names.length]);
+  await rm(folder, { recursive: true });
 }
 
 /** After a sweep nothing is wrong, and nothing is there that nobody needs. */
