@@ -13,9 +13,10 @@ import {
   makePast,
   type Past,
   proveWhole,
+  removePrivately,
   updateFromNothing,
 } from './killed-repository.ts';
-import { aptkeep } from './program.ts';
+import { revokePrivately } from './private-socket.ts';
 import { issueClient } from './site.ts';
 import { startOnSmallDisk } from './small-disk.ts';
 
@@ -48,8 +49,8 @@ describe('a disk that is full from a step on', () => {
         await fetchAll(past, listed);
         // What was refused has left its room; the reserve is there once.
         if (!spends) await disk.fill();
-        await aptkeep('package', 'remove', 'theme=2', '--suite', 'stable', '--data', disk.data);
-        await aptkeep('cert', 'revoke', 'stolen', '--data', disk.data);
+        await removePrivately(disk.data, 'theme', '2');
+        await revokePrivately(disk.data, 'stolen');
         await disk.empty();
         if (end !== 'done') expect(await deed(past, disk.server, disk.data), what).toBe('done');
         await proveWhole(disk.data);

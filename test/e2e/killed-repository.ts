@@ -9,7 +9,8 @@ import { expect } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
 import { CHECKOUT, waitFor } from './command.ts';
 import { buildSmall } from './packages.ts';
-import { aptkeep, findFreePort, runAptkeep, type Server, startServer } from './program.ts';
+import { askPrivately } from './private-socket.ts';
+import { aptkeep, findFreePort, type Server, startServer } from './program.ts';
 import { type Client, enrolHost, issueClient, listFiles, putFile } from './site.ts';
 import { readIndex } from './stanzas.ts';
 
@@ -93,12 +94,16 @@ export type Deed = (past: Past, server: Server, data: string) => Promise<End>;
 
 const ENDS: Record<number, End> = { 0: 'cut', 200: 'done', 201: 'done', 507: 'full' };
 
+/** Asked through the private socket: a process for each question would take most of the time. */
 const perform =
-  (...words: string[]): Deed =>
+  (path: string, input: Record<string, unknown> = {}): Deed =>
   async (_past, _server, data) => {
-    const { status, stderr } = await runAptkeep([...words, '--data', data]);
-    if (status === 0) return 'done';
-    return /no room left/.test(stderr) ? 'full' : 'cut';
+    try {
+      await askPrivately(data, path, input);
+      return 'done';
+    } catch (error) {
+      return /SPACE_EXHAUSTED/.test(String(error)) ? 'full' : 'cut';
+    }
   };
 
 interface Experiment {
@@ -117,17 +122,19 @@ export const DEEDS: Record<string, Experiment> = {
     },
     after: (listed) => [...listed, 'fresh 1'],
   },
-  publication: { deed: perform('publish', 'stable'), after: (listed) => listed },
+  publication: { deed: perform('/v1/suites/stable/publish'), after: (listed) => listed },
   removal: {
-    deed: perform('package', 'remove', 'moodle=1.0', '--suite', 'stable'),
+    deed: perform('/v1/suites/stable/packages/remove', {
+      packages: [{ package: 'moodle', version: '1.0' }],
+    }),
     after: (listed) => listed.filter((one) => one !== 'moodle 1.0'),
     spends: true,
   },
   rollback: {
-    deed: perform('publication', 'rollback', 'stable', '--to', '3', '--reason', 'test'),
+    deed: perform('/v1/suites/stable/rollback', { to: 3, reason: 'test' }),
     after: () => ['moodle 1.0', 'moodle 1.1'],
   },
-  sweep: { deed: perform('sweep'), after: (listed) => listed, spends: true },
+  sweep: { deed: perform('/v1/sweep'), after: (listed) => listed, spends: true },
 };
 
 /** The steps that a deed takes, to the end of what it sets going in the background. */
@@ -163,10 +170,19 @@ export async function fetchAll(past: Past, listed: readonly string[]): Promise<v
 
 /** After a sweep nothing is wrong, and nothing is there that nobody needs. */
 export async function proveWhole(data: string): Promise<void> {
-  await aptkeep('sweep', '--data', data);
-  const { status, stdout, stderr } = await runAptkeep(['check', '--json', '--data', data]);
-  expect(`exit ${status}\n${stderr}`, stdout).toBe('exit 0\n');
-  expect(JSON.parse(stdout)).toMatchObject({ faults: 0, findings: [] });
+  await askPrivately(data, '/v1/sweep', {});
+  await askPrivately(data, '/v1/check', {});
+  const report = await waitFor('the check', async () => {
+    const state = await askPrivately(data, '/v1/check');
+    return state.running ? undefined : state.report;
+  });
+  expect(report).toMatchObject({ faults: 0, findings: [] });
   expect(await listFiles(join(data, 'pool/main/o'))).toEqual([]);
   expect(await listFiles(join(data, 'pool/.staging'))).toEqual([]);
 }
+
+/** In force when it resolves. */
+export const removePrivately = (data: string, name: string, version: string): Promise<unknown> =>
+  askPrivately(data, '/v1/suites/stable/packages/remove', {
+    packages: [{ package: name, version }],
+  });
