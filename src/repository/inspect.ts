@@ -62,6 +62,9 @@ const MAX_THREADS = 4;
 /** Enough to make the way between threads short, few enough to keep all of them busy to the end. */
 const JOBS_AT_ONCE = 64;
 
+/** Of what is made of a package nearly nothing lives on: a larger nursery is cleared seldom. */
+const YOUNG_MB = 64;
+
 interface Waiting {
   job: InspectionJob;
   resolve: (inspection: Inspection) => void;
@@ -105,7 +108,7 @@ export class Inspector {
 
   #start(): Worker | undefined {
     if (this.#threads.length >= Math.min(MAX_THREADS, availableParallelism())) return undefined;
-    const thread = new Worker(THREAD);
+    const thread = new Worker(THREAD, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
     this.#threads.push(thread);
     thread.on('message', (results: Inspection[]) => {
       const batch = this.#under.get(thread) ?? [];
