@@ -6,8 +6,8 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, link } from 'node:fs/promises';
-import { Worker } from 'node:worker_threads';
 import { RefusalError, systemCode } from '../errors.ts';
+import { startThread } from '../thread.ts';
 import { syncFilesystem } from './filesystem.ts';
 import type { Place } from './placement.ts';
 import type { AdoptedFile } from './storage.ts';
@@ -23,7 +23,7 @@ const FULL_CODES = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
   return new Promise((resolve, reject) => {
-    const thread = new Worker(THREAD, { workerData: order });
+    const thread = startThread(THREAD, { workerData: order });
     thread.once('message', resolve);
     thread.once('error', reject);
     thread.once('exit', () => reject(new Error('the thread that places files ended early')));
