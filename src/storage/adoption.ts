@@ -58,5 +58,6 @@ export async function adoptFiles(
     if (code !== 'CHANGED') throw new Error(`${key} could not be stored: ${fault}`);
     throw new RefusalError('SOURCE_UNACCEPTABLE', `${key}: ${fault}`);
   }
-  for (const root of roots) await syncFilesystem(root);
+  const touched = roots.filter((root) => files.some(({ target }) => target.startsWith(`${root}/`)));
+  for (const root of touched) await syncFilesystem(root);
 }
