@@ -217,6 +217,13 @@ const AUTHORISATION: Record<string, Shown[]> = {
   'a host reads what is another’s': [
     ['attack/authorisation', '/v1/hosts/other', '/v1/hosts/other/apt', '/v1/certificates/other'],
     ['attack/reading', 'reads nothing; a host of the group does'],
+    [
+      'attack/past',
+      'the past is refused by %s, and read by who may',
+      'nothing is found by %s',
+      'the changelog is not there, and is read by who may',
+      'nothing is written there',
+    ],
   ],
   'headers that say who asks': [
     [

@@ -135,6 +135,9 @@ describe.each(VERSIONS)('under %s, a revoked host', (version) => {
   });
 });
 
+/** Too large to wait in memory. */
+const LARGE = { payload: randomBytes(100_000) };
+
 describe('a revoked uploader publishes nothing', () => {
   /** Sends, revokes when `ready` says so, sends the rest. */
   async function interrupt(
@@ -169,9 +172,17 @@ describe('a revoked uploader publishes nothing', () => {
   ];
 
   it('of PUT in mid-body', async () => {
-    const deb = buildDeb('cut-put');
+    const deb = buildDeb('cut-put', LARGE);
     const head = `PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${deb.length}\r\n\r\n`;
     expect(await interrupt('put', head, halve(deb), staged)).toBe('');
+  });
+
+  it('of a small PUT in mid-body, which is nowhere but in memory', async () => {
+    const deb = buildDeb('cut-small');
+    const head = `PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${deb.length}\r\n\r\n`;
+    const before = site.parts.activity.requests;
+    const isRead = (): boolean => site.parts.activity.requests > before;
+    expect(await interrupt('small', head, halve(deb), isRead)).toBe('');
   });
 
   it('of chunks in mid-body', async () => {
@@ -205,7 +216,7 @@ describe('a revoked uploader publishes nothing', () => {
   });
 
   it('with an upgrade announced', async () => {
-    const deb = buildDeb('cut-upgrade');
+    const deb = buildDeb('cut-upgrade', LARGE);
     const head = `PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: ${deb.length}\r\n\r\n`;
     expect(await interrupt('upgrade', head, halve(deb), staged)).toBe('');
   });

@@ -123,7 +123,8 @@ describe('a revoked certificate', () => {
     const before = await askPrivately(data, '/v1/suites/stable');
     const connections = await toEach(client);
     const debs = [...connections.values()].map((connection, index) => {
-      const deb = buildDeb(`never-${index}`);
+      // Too large to wait in memory.
+      const deb = buildDeb(`never-${index}`, { payload: randomBytes(100_000) });
       connection.send(
         `PUT /upload/stable/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${deb.length}\r\n\r\n`,
       );

@@ -331,6 +331,8 @@ describe('agreement with apt-ftparchive', () => {
       expect(seen.length).toBe(VARIED.length);
       for (const stanza of seen) {
         const mine = ours.get(stanza.get('package') ?? '') ?? new Map();
+        // That of a suite is the suite's own.
+        stanza.delete('phased-update-percentage');
         for (const fields of [stanza, mine]) fields.delete('filename');
         expect(Object.fromEntries(mine)).toEqual(Object.fromEntries(stanza));
       }

@@ -161,9 +161,12 @@ export async function fetchAll(past: Past, listed: readonly string[]): Promise<v
   }
 }
 
-/** After a sweep nothing is there that nobody needs, nor anything of what was under way. */
+/** After a sweep nothing is wrong, and nothing is there that nobody needs. */
 export async function proveWhole(data: string): Promise<void> {
   await aptkeep('sweep', '--data', data);
+  const { status, stdout, stderr } = await runAptkeep(['check', '--json', '--data', data]);
+  expect(`exit ${status}\n${stderr}`, stdout).toBe('exit 0\n');
+  expect(JSON.parse(stdout)).toMatchObject({ faults: 0, findings: [] });
   expect(await listFiles(join(data, 'pool/main/o'))).toEqual([]);
   expect(await listFiles(join(data, 'pool/.staging'))).toEqual([]);
 }
