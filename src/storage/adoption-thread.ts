@@ -28,6 +28,8 @@ const OTHERS_MAY_WRITE = 0o022;
 const ALL_MAY_READ = 0o444;
 const MAX_ATTEMPTS = 100;
 
+/** Whether the umask takes away what a folder should have. */
+const isMasked = (process.umask() & DIRECTORY_MODE) !== 0;
 const known = new Set<string>();
 
 /** Makes a folder, and those above it where they are missing: seldom, and asking first takes long. */
@@ -35,7 +37,7 @@ function makeFolder(folder: string): void {
   for (let attempt = 1; ; attempt += 1) {
     try {
       mkdirSync(folder, { mode: DIRECTORY_MODE });
-      chmodSync(folder, DIRECTORY_MODE);
+      if (isMasked) chmodSync(folder, DIRECTORY_MODE);
       return;
     } catch (error) {
       const code = systemCode(error);

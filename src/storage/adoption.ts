@@ -6,6 +6,7 @@
  */
 import { constants } from 'node:fs';
 import { copyFile, link } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { RefusalError, systemCode } from '../errors.ts';
 import { startThread } from '../thread.ts';
 import { syncFilesystem } from './filesystem.ts';
@@ -19,6 +20,8 @@ export interface AdoptionOrder {
 export type AdoptionOutcome = { fault: undefined } | { fault: string; code: string; key: string };
 
 const THREAD = new URL('./adoption-thread.ts', import.meta.url);
+/** From so many on the disk's directories take longer than a thread does to begin. */
+const MIN_SHARED_FILES = 500;
 const FULL_CODES = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
@@ -28,6 +31,16 @@ function place(order: AdoptionOrder): Promise<AdoptionOutcome> {
     thread.once('error', reject);
     thread.once('exit', () => reject(new Error('the thread that places files ended early')));
   });
+}
+
+/** In two lists where it is worth a second thread, those of one folder in one of them. */
+function shareOut(files: readonly (AdoptedFile & Place)[]): (AdoptedFile & Place)[][] {
+  if (files.length < MIN_SHARED_FILES) return [[...files]];
+  const ordered = [...files].sort((a, b) => (a.target < b.target ? -1 : 1));
+  let middle = ordered.length >> 1;
+  const folderAt = (at: number): string => dirname(ordered[at]?.target ?? '');
+  while (middle < ordered.length && folderAt(middle) === folderAt(middle - 1)) middle += 1;
+  return [ordered.slice(0, middle), ordered.slice(middle)].filter((some) => some.length > 0);
 }
 
 /** A file once more at another path: shared where the filesystem can, copied otherwise. */
@@ -49,9 +62,12 @@ export async function adoptFiles(
   files: readonly (AdoptedFile & Place)[],
   roots: readonly string[],
 ): Promise<void> {
-  const outcome = await place({ files });
-  if (outcome.fault !== undefined) {
-    const { fault, code, key } = outcome;
+  // All come to their end, whichever fails: what the caller takes back must not be placed after.
+  const settled = await Promise.allSettled(shareOut(files).map((some) => place({ files: some })));
+  for (const outcome of settled) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    if (outcome.value.fault === undefined) continue;
+    const { fault, code, key } = outcome.value;
     if (FULL_CODES.includes(code)) {
       throw new RefusalError('SPACE_EXHAUSTED', `${key} could not be stored: no room left`);
     }
