@@ -39,6 +39,7 @@ const FLOORS: Record<string, number> = {
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,
+  'plain-http.ts': 0,
   'thread.ts': 0,
   'secret.ts': 0,
   'log.ts': 0,
