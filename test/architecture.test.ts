@@ -39,6 +39,8 @@ const FLOORS: Record<string, number> = {
   'errors.ts': 0,
   'announcer.ts': 0,
   'queue.ts': 0,
+  'plain-http.ts': 0,
+  'thread.ts': 0,
   'secret.ts': 0,
   'log.ts': 0,
 };
@@ -59,7 +61,7 @@ const DOORS: Record<string, string[]> = {
   pino: ['log.ts'],
   'node:sqlite': ['catalog'],
   'node:https': ['http', 'cli', 'authority', 'foreign'],
-  'node:http': ['http', 'cli', 'authority', 'foreign'],
+  'node:http': ['http', 'cli', 'authority', 'foreign', 'plain-http.ts'],
   'node:tls': ['http'],
   'node:child_process': ['command.ts', 'xz-program.ts', 'cli', 'http', 'storage'],
 };
@@ -133,6 +135,16 @@ describe('doors', () => {
         .map((i) => `${source.file} imports ${i}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('reaches node:http by its own door, from the same rooms', () => {
+    const rooms = DOORS['node:http'] ?? [];
+    const strangers = sources
+      .filter((s) => s.imports.some((i) => i.endsWith('/plain-http.ts')))
+      .filter((s) => !rooms.includes(s.room));
+    expect(strangers.map((s) => s.file)).toEqual([]);
+    const loads = sources.filter((s) => /^import (?!type )[^;]*?from 'node:http';/m.test(s.text));
+    expect(loads.map((s) => s.file)).toEqual([]);
   });
 
   it('knows every package', () => {

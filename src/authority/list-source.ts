@@ -4,11 +4,12 @@
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { get as getHttp, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RefusalError, systemCode } from '../errors.ts';
+import { get as getHttp } from '../plain-http.ts';
 
 /** A list of a hundred thousand entries has four of them. */
 const MAX_LIST_BYTES = 64 * 1024 * 1024;

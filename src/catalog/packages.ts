@@ -1,5 +1,6 @@
 /** Questions about packages and about which suite lists them since when. Floor 2. */
 import { setImmediate } from 'node:timers/promises';
+import { insertRows } from './rows.ts';
 import type { SqlExecutor } from './sql.ts';
 
 /**
@@ -112,43 +113,21 @@ export function listListings(
   );
 }
 
-export async function insertPackage(sql: SqlExecutor, row: PackageRow): Promise<void> {
-  await sql.run(
-    `INSERT INTO package (id, name, version, architecture, kind, source, component, stanza,
-       filename, size, sha256, uploaded_at, uploaded_by, hashes)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-    row.id,
-    row.name,
-    row.version,
-    row.architecture,
-    row.kind,
-    row.source,
-    row.component,
-    row.stanza,
-    row.filename,
-    row.size,
-    row.sha256,
-    row.uploaded_at,
-    row.uploaded_by,
-    row.hashes,
-  );
-}
+const PACKAGE_COLUMNS = [
+  ...(['id', 'name', 'version', 'architecture', 'kind', 'source', 'component', 'stanza'] as const),
+  ...(['filename', 'size', 'sha256', 'uploaded_at', 'uploaded_by', 'hashes'] as const),
+];
 
-export async function insertListing(sql: SqlExecutor, row: ListingRow): Promise<void> {
-  await sql.run(
-    `INSERT INTO listing (suite, component, package_id, added_in, ordinal, phased, contents_in,
-       contents_ordinal)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-    row.suite,
-    row.component,
-    row.package_id,
-    row.added_in,
-    row.ordinal,
-    row.phased,
-    row.contents_in,
-    row.contents_ordinal,
-  );
-}
+export const insertPackages = (sql: SqlExecutor, rows: readonly PackageRow[]): Promise<void> =>
+  insertRows(sql, 'package', PACKAGE_COLUMNS, rows);
+
+const LISTING_COLUMNS = [
+  ...(['suite', 'component', 'package_id', 'added_in', 'ordinal', 'phased'] as const),
+  ...(['contents_in', 'contents_ordinal'] as const),
+];
+
+export const insertListings = (sql: SqlExecutor, rows: readonly ListingRow[]): Promise<void> =>
+  insertRows(sql, 'listing', LISTING_COLUMNS, rows);
 
 /** Ends a package's time in a suite; resolves with the number of listings that ended. */
 export function endListing(

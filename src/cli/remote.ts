@@ -3,12 +3,7 @@
  * the server that runs on this data directory. Floor 9.
  */
 import { readFile } from 'node:fs/promises';
-import {
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-  type RequestOptions,
-} from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -18,6 +13,7 @@ import { REFUSALS, type RefusalCode, RefusalError, systemCode } from '../errors.
 import { pathKeys, ROUTES } from '../http/routes.ts';
 import { withSocketPath } from '../http/socket.ts';
 import type { AddedPackage } from '../operations/packages.ts';
+import { Agent as HttpAgent, request as httpRequest } from '../plain-http.ts';
 import { repairPair } from './pair.ts';
 import type { Performer, UploadPlace } from './performer.ts';
 import { openForm, openRaw } from './upload-file.ts';

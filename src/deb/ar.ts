@@ -42,30 +42,51 @@ function parseHeader(header: Buffer, at: number): { name: string; size: number }
   return { name, size: Number(size) };
 }
 
+/** The walk through the archive: a header as it was read, and where the next one stands. */
+class MemberList {
+  readonly members: ArMember[] = [];
+  readonly #size: number;
+  at = MAGIC.length;
+
+  constructor(magic: Buffer, size: number) {
+    if (magic.toString('latin1') !== MAGIC) {
+      throw malformed('this is not a Debian package: it does not begin as an ar archive');
+    }
+    this.#size = size;
+  }
+
+  get isComplete(): boolean {
+    if (this.at >= this.#size) return true;
+    if (this.members.length < MAX_MEMBERS) return false;
+    throw malformed(`the ar archive has more than ${MAX_MEMBERS} members`);
+  }
+
+  add(header: Buffer): void {
+    const { name, size } = parseHeader(header, this.at);
+    const offset = this.at + HEADER_BYTES;
+    this.at = offset + size + (size % 2);
+    if (this.at > this.#size) {
+      throw malformed(
+        `ar member ${quoteText(name)} should end at byte ${this.at}, but the file ends at ${this.#size}`,
+      );
+    }
+    this.members.push({ name, offset, size });
+  }
+}
+
+/** As `readMembers`, of bytes that are in memory. @throws RefusalError PACKAGE_MALFORMED */
+export function listMembers(bytes: Buffer): ArMember[] {
+  const list = new MemberList(bytes.subarray(0, MAGIC.length), bytes.length);
+  while (!list.isComplete) list.add(bytes.subarray(list.at, list.at + HEADER_BYTES));
+  return list.members;
+}
+
 /**
  * Every member in the order of the archive; contents are not read. At most 100 members.
  * @throws RefusalError PACKAGE_MALFORMED
  */
 export async function readMembers(source: ByteSource): Promise<ArMember[]> {
-  const magic = await source.read(0, MAGIC.length);
-  if (magic.toString('latin1') !== MAGIC) {
-    throw malformed('this is not a Debian package: it does not begin as an ar archive');
-  }
-  const members: ArMember[] = [];
-  let at = MAGIC.length;
-  while (at < source.size) {
-    if (members.length === MAX_MEMBERS) {
-      throw malformed(`the ar archive has more than ${MAX_MEMBERS} members`);
-    }
-    const { name, size } = parseHeader(await source.read(at, at + HEADER_BYTES), at);
-    const offset = at + HEADER_BYTES;
-    at = offset + size + (size % 2);
-    if (at > source.size) {
-      throw malformed(
-        `ar member ${quoteText(name)} should end at byte ${at}, but the file ends at ${source.size}`,
-      );
-    }
-    members.push({ name, offset, size });
-  }
-  return members;
+  const list = new MemberList(await source.read(0, MAGIC.length), source.size);
+  while (!list.isComplete) list.add(await source.read(list.at, list.at + HEADER_BYTES));
+  return list.members;
 }

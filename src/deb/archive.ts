@@ -4,12 +4,12 @@
  * src/deb/extract.c. Floor 1.
  */
 import { RefusalError } from '../errors.ts';
-import { type ArMember, readMembers } from './ar.ts';
+import { type ArMember, listMembers, readMembers } from './ar.ts';
 import { decompressAtOnce, MAX_PACKED_BYTES } from './at-once.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type Compression, compressionOf, decompress } from './decompress.ts';
 import { quoteText } from './printable.ts';
-import { readTar, type TarMember } from './tar.ts';
+import { listPlainMembers, readTar, type TarMember } from './tar.ts';
 
 export interface DataMember {
   /** Of the ar member, as in `data.tar.xz`. */
@@ -45,12 +45,16 @@ function inMember(name: string, error: unknown): unknown {
   return new RefusalError(error.code, `${name}: ${error.message}`);
 }
 
-async function checkFormatVersion(source: ByteSource, member: ArMember | undefined): Promise<void> {
+/** The first member, which is small enough to be read. */
+function checkFirst(member: ArMember | undefined): ArMember {
   if (member?.name !== 'debian-binary') {
     throw malformed('this is not a Debian package: its first member is not debian-binary');
   }
   if (member.size > MAX_VERSION_MEMBER_BYTES) throw malformed('debian-binary is too long');
-  const text = await source.read(member.offset, member.offset + member.size);
+  return member;
+}
+
+function checkFormatVersion(text: Buffer): void {
   const version = /^([0-9]+)\.[0-9]+\n/.exec(text.toString('latin1'));
   if (version === null) throw malformed(`debian-binary does not parse: ${quoteText(text)}`);
   if (Number(version[1]) !== 2) {
@@ -127,7 +131,7 @@ function segmentsOf(name: string): string[] {
   return name.split('/').filter((segment) => segment !== '' && segment !== '.');
 }
 
-function checkPath(member: TarMember): string[] {
+function checkPath(member: Pick<TarMember, 'name'>): string[] {
   const segments = segmentsOf(member.name);
   if (segments.includes('..')) {
     throw malformed(`member ${quoteText(member.name)} would be unpacked elsewhere`);
@@ -135,26 +139,38 @@ function checkPath(member: TarMember): string[] {
   return segments;
 }
 
-async function readControlFile(members: AsyncIterable<TarMember>): Promise<Buffer> {
-  let control: Buffer | undefined;
-  const links = new Set<string>();
-  for await (const member of members) {
+/** Which member of control.tar is the control file; each is shown once, in their order. */
+class ControlSearch {
+  #isFound = false;
+  readonly #links = new Set<string>();
+
+  /** Whether it is this one. @throws RefusalError PACKAGE_MALFORMED */
+  accepts(member: Omit<TarMember, 'read'>): boolean {
     const segments = checkPath(member);
     const first = segments[0] ?? '';
     // Through a link to the directory itself, a second control could be slipped past us.
-    if (segments.length > 1 && links.has(first)) {
+    if (segments.length > 1 && this.#links.has(first)) {
       throw malformed(`member ${quoteText(member.name)} lies behind a symbolic link`);
     }
-    if (member.type === 'symlink') links.add(first);
-    if (segments.length !== 1 || first !== 'control') continue;
-    if (control !== undefined) throw malformed('it has more than one control file');
+    if (member.type === 'symlink') this.#links.add(first);
+    if (segments.length !== 1 || first !== 'control') return false;
+    if (this.#isFound) throw malformed('it has more than one control file');
     if (member.type !== 'file' || !/^(\.\/)?control$/.test(member.name)) {
       throw malformed(`control is a ${member.type} written ${quoteText(member.name)}`);
     }
     if (member.size > MAX_CONTROL_BYTES) {
       throw malformed(`the control file has ${member.size} bytes; at most 1 MiB is read`);
     }
-    control = Buffer.from(await member.read());
+    this.#isFound = true;
+    return true;
+  }
+}
+
+async function readControlFile(members: AsyncIterable<TarMember>): Promise<Buffer> {
+  let control: Buffer | undefined;
+  const search = new ControlSearch();
+  for await (const member of members) {
+    if (search.accepts(member)) control = Buffer.from(await member.read());
   }
   if (control === undefined) throw malformed('it has no control file');
   return control;
@@ -166,7 +182,8 @@ async function readControlFile(members: AsyncIterable<TarMember>): Promise<Buffe
  */
 export async function readPackage(source: ByteSource): Promise<PackageArchive> {
   const members = await readMembers(source);
-  await checkFormatVersion(source, members[0]);
+  const { offset, size } = checkFirst(members[0]);
+  checkFormatVersion(await source.read(offset, offset + size));
   const { control, data } = findTars(members.slice(1));
   try {
     return {
@@ -175,6 +192,48 @@ export async function readPackage(source: ByteSource): Promise<PackageArchive> {
     };
   } catch (error) {
     throw inMember(control.name, error);
+  }
+}
+
+function unpackAtOnce(bytes: Buffer, { offset, size, compression }: DataMember) {
+  return decompressAtOnce(bytes.subarray(offset, offset + size), compression);
+}
+
+function findControlAtOnce(tar: Buffer): Buffer | undefined {
+  const search = new ControlSearch();
+  const [found] = listPlainMembers(tar)?.filter((member) => search.accepts(member)) ?? [];
+  return found && tar.subarray(found.start, found.start + found.size);
+}
+
+/** Whether it is read to its end, and nothing is out of the ordinary. */
+function isDataPlain(tar: Buffer): boolean {
+  const members = listPlainMembers(tar);
+  for (const member of members ?? []) checkPath(member);
+  return members !== undefined;
+}
+
+/**
+ * The control file of a small plain package that is in memory, without waiting; data.tar is read to
+ * its end as by `verifyData` where that is asked for. Undefined where anything is out of the
+ * ordinary, refused or not: then the readers that wait say what it is.
+ */
+export function readPlainPackage(
+  bytes: Buffer,
+  { checkData }: { checkData: boolean },
+): Buffer | undefined {
+  try {
+    const members = listMembers(bytes);
+    const { offset, size } = checkFirst(members[0]);
+    checkFormatVersion(bytes.subarray(offset, offset + size));
+    const { control, data } = findTars(members.slice(1));
+    const tar = unpackAtOnce(bytes, control);
+    const found = tar && findControlAtOnce(tar);
+    if (found === undefined || !checkData) return found;
+    const files = unpackAtOnce(bytes, data);
+    return files && isDataPlain(files) ? found : undefined;
+  } catch (error) {
+    if (error instanceof RefusalError) return undefined;
+    throw error;
   }
 }
 

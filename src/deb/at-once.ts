@@ -9,15 +9,27 @@ import type { Compression } from './decompress.ts';
 
 /** Past it a stream costs little more, and nothing is held up. */
 export const MAX_PACKED_BYTES = 64 * 1024;
+/** Of zlib. */
+const MIN_CHUNK_BYTES = 64;
 const MAX_UNPACKED_BYTES = 1024 * 1024;
 
 /** All of it, or undefined where the stream has to be asked. */
 export function decompressAtOnce(packed: Uint8Array, compression: Compression): Buffer | undefined {
   if (compression !== 'gz' || packed.length > MAX_PACKED_BYTES) return undefined;
+  // What the last member says it unpacks to: one buffer of that size instead of several. The little
+  // more is where the engine sees that nothing is left.
+  const said =
+    packed.length < 18
+      ? 0
+      : Buffer.from(packed.buffer, packed.byteOffset, packed.length).readUInt32LE(
+          packed.length - 4,
+        );
+  const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(said, MAX_UNPACKED_BYTES) + 1);
   try {
     // `info` adds the engine, which knows how much of the input it took.
     const { buffer, engine } = gunzipSync(packed, {
       info: true,
+      chunkSize,
       maxOutputLength: MAX_UNPACKED_BYTES,
     }) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
     return engine.bytesWritten === packed.length ? buffer : undefined;

@@ -4,7 +4,7 @@
  * truth: deb-control(5), Policy 5.3, DebianRepository/Format, apt-ftparchive(1). Floor 1.
  */
 import { RefusalError } from '../errors.ts';
-import { type Paragraph, parseParagraphs } from './deb822.ts';
+import { type Field, type Paragraph, parseParagraphs } from './deb822.ts';
 import { isArchitectureName, isPackageName, MAX_FILE_NAME_BYTES } from './names.ts';
 import { quoteText } from './printable.ts';
 import { checkRelations, RELATION_FIELDS } from './relations.ts';
@@ -59,18 +59,25 @@ function unacceptable(detail: string): RefusalError {
   return new RefusalError('PACKAGE_UNACCEPTABLE', detail);
 }
 
+const isEdge = (character: string | undefined): boolean =>
+  character === ' ' || character === '\t' || character === '\n';
+
 function trim(text: string): string {
+  if (!isEdge(text.at(0)) && !isEdge(text.at(-1))) return text;
+  if (text[0] === ' ' && !isEdge(text[1]) && !isEdge(text.at(-1))) return text.slice(1);
   return text.replace(/^[ \t\n]+/, '').replace(/(?<![ \t\n])[ \t\n]+$/, '');
 }
 
+/** By their names in lower case. */
+type FoldedFields = ReadonlyMap<string, Field>;
+
 /** Text of a field without the blanks around it, or undefined where it is absent or empty. */
-function readField(fields: Paragraph, name: string): string | undefined {
-  const folded = name.toLowerCase();
-  const field = fields.find((f) => f.name.toLowerCase() === folded);
+function readField(fields: FoldedFields, name: string): string | undefined {
+  const field = fields.get(name.toLowerCase());
   return (field && trim(field.value.toString('utf8'))) || undefined;
 }
 
-function readRequired(fields: Paragraph, name: string): string {
+function readRequired(fields: FoldedFields, name: string): string {
   const text = readField(fields, name);
   if (text === undefined) throw unacceptable(`the control file has no field ${name}`);
   return text;
@@ -101,9 +108,8 @@ function parseSource(
   return { name, version };
 }
 
-function checkFields(fields: Paragraph): void {
-  for (const { name, value } of fields) {
-    const folded = name.toLowerCase();
+function checkFields(fields: FoldedFields): void {
+  for (const [folded, { name, value }] of fields) {
     if (REVISION_FIELDS.includes(folded)) {
       throw unacceptable(`field ${name} is obsolete and would change the version dpkg sees`);
     }
@@ -127,15 +133,16 @@ export function parseControl(bytes: Buffer): Control {
   if (more.length > 0) {
     throw new RefusalError('PACKAGE_MALFORMED', 'the control file has more than one paragraph');
   }
-  const name = readRequired(fields, 'Package');
+  const folded = new Map(fields.map((field) => [field.name.toLowerCase(), field]));
+  const name = readRequired(folded, 'Package');
   if (!isPackageName(name)) {
     throw unacceptable(
       `field Package is ${quoteText(name)}; a name has lower-case letters, digits and + - . _, first a letter or digit`,
     );
   }
-  const version = readRequired(fields, 'Version');
+  const version = readRequired(folded, 'Version');
   checkVersion('Version', version);
-  const architecture = readRequired(fields, 'Architecture');
+  const architecture = readRequired(folded, 'Architecture');
   if (!isArchitectureName(architecture)) {
     throw unacceptable(`field Architecture is not one architecture: ${quoteText(architecture)}`);
   }
@@ -144,10 +151,10 @@ export function parseControl(bytes: Buffer): Control {
   if (fileName.length > MAX_FILE_NAME_BYTES) {
     throw unacceptable(`name and version are too long for a file name: ${quoteText(fileName)}`);
   }
-  checkFields(fields);
-  const source = parseSource(readField(fields, 'Source'), { name, version });
-  const section = readField(fields, 'Section');
-  const multiArch = readField(fields, 'Multi-Arch');
+  checkFields(folded);
+  const source = parseSource(readField(folded, 'Source'), { name, version });
+  const section = readField(folded, 'Section');
+  const multiArch = readField(folded, 'Multi-Arch');
   return {
     name,
     version,
@@ -166,9 +173,7 @@ export function parseControl(bytes: Buffer): Control {
  * @throws RefusalError PACKAGE_UNACCEPTABLE over 1 MiB
  */
 export function renderStanza(control: Control, facts: FileFacts): Buffer {
-  const carried = control.fields
-    .filter(({ name }) => !INDEX_FIELDS.has(name.toLowerCase()))
-    .flatMap(({ name, value }) => [Buffer.from(`${name}:`), value, Buffer.from('\n')]);
+  const carried = control.fields.filter(({ name }) => !INDEX_FIELDS.has(name.toLowerCase()));
   const own = [
     `Filename: ${facts.filename}\n`,
     `Size: ${facts.size}\n`,
@@ -177,7 +182,19 @@ export function renderStanza(control: Control, facts: FileFacts): Buffer {
     `SHA256: ${facts.sha256}\n`,
     facts.sha512 === undefined ? '' : `SHA512: ${facts.sha512}\n`,
   ];
-  const stanza = Buffer.concat([...carried, Buffer.from(own.join(''))]);
+  const last = own.join('');
+  const size = carried.reduce((sum, { name, value }) => sum + name.length + value.length + 2, 0);
+  const stanza = Buffer.allocUnsafe(size + Buffer.byteLength(last));
+  let at = 0;
+  for (const { name, value } of carried) {
+    // A name is ASCII: deb822 says so.
+    at += stanza.write(`${name}:`, at, 'latin1');
+    stanza.set(value, at);
+    at += value.length;
+    stanza[at] = 0x0a;
+    at += 1;
+  }
+  stanza.write(last, at);
   // One byte for the blank line that will follow it.
   if (stanza.length + 1 > MAX_STANZA_BYTES) {
     throw unacceptable(`its index entry would be ${stanza.length} bytes; apt reads up to 1 MiB`);

@@ -16,7 +16,6 @@ export interface Field {
 export type Paragraph = Field[];
 
 const NEWLINE = 0x0a;
-const COLON = 0x3a;
 const FIELD_NAME = /^[\x21\x22\x24-\x2c\x2e-\x39\x3b-\x7e][\x21-\x39\x3b-\x7e]*$/;
 const MAX_FIELD_NAME_BYTES = 256;
 
@@ -48,15 +47,18 @@ function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09;
 }
 
-/** One paragraph in the making: field names seen, and where the open field's value ends. */
+/** One paragraph in the making: field names seen, and where the open field's value begins. */
 class ParagraphBuilder {
   readonly #bytes: Buffer;
+  /** The same, one character a byte. */
+  readonly #text: string;
   readonly #names = new Set<string>();
   readonly fields: Paragraph = [];
   #valueStart = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, text: string) {
     this.#bytes = bytes;
+    this.#text = text;
   }
 
   continueField(line: number, start: number, end: number): void {
@@ -69,17 +71,20 @@ class ParagraphBuilder {
   }
 
   openField(line: number, start: number, end: number): void {
-    const text = this.#bytes.subarray(start, end);
-    const colon = text.indexOf(COLON);
-    if (colon < 0) throw malformed(line, `has no colon after the field name: ${quoteText(text)}`);
-    const name = text.toString('latin1', 0, Math.min(colon, MAX_FIELD_NAME_BYTES + 1));
-    if (!FIELD_NAME.test(name) || name.length > MAX_FIELD_NAME_BYTES) {
-      throw malformed(line, `has a bad field name: ${quoteText(text.subarray(0, colon))}`);
+    const colon = this.#text.indexOf(':', start);
+    if (colon < 0 || colon >= end) {
+      const text = this.#bytes.subarray(start, end);
+      throw malformed(line, `has no colon after the field name: ${quoteText(text)}`);
+    }
+    const name = this.#text.slice(start, Math.min(colon, start + MAX_FIELD_NAME_BYTES + 1));
+    if (name.length > MAX_FIELD_NAME_BYTES || !FIELD_NAME.test(name)) {
+      const text = this.#bytes.subarray(start, colon);
+      throw malformed(line, `has a bad field name: ${quoteText(text)}`);
     }
     const folded = name.toLowerCase();
     if (this.#names.has(folded)) throw malformed(line, `has field ${quoteText(name)} once more`);
     this.#names.add(folded);
-    this.#valueStart = start + colon + 1;
+    this.#valueStart = colon + 1;
     this.fields.push({ name, value: this.#bytes.subarray(this.#valueStart, end) });
   }
 }
@@ -91,14 +96,15 @@ class ParagraphBuilder {
 export function parseParagraphs(input: Uint8Array): Paragraph[] {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
   checkBytes(bytes);
+  const text = bytes.toString('latin1');
   const paragraphs: Paragraph[] = [];
-  let builder = new ParagraphBuilder(bytes);
+  let builder = new ParagraphBuilder(bytes, text);
   let line = 1;
   for (let start = 0; start < bytes.length; line += 1) {
     const end = bytes.indexOf(NEWLINE, start);
     if (end === start) {
       if (builder.fields.length > 0) paragraphs.push(builder.fields);
-      builder = new ParagraphBuilder(bytes);
+      builder = new ParagraphBuilder(bytes, text);
     } else if (isBlank(bytes[start])) {
       builder.continueField(line, start, end);
     } else {

@@ -24,6 +24,7 @@ export interface TarMember {
 }
 
 const BLOCK_BYTES = 512;
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 const MAX_LONG_NAME_BYTES = 64 * 1024;
 const MAX_PAX_BYTES = 256 * 1024;
 const TYPES: Readonly<Record<string, TarType>> = {
@@ -50,6 +51,7 @@ function malformed(detail: string): RefusalError {
 }
 
 function readText(block: Buffer, start: number, end: number): string {
+  if (block[start] === 0) return '';
   const text = block.toString('latin1', start, end);
   const nul = text.indexOf('\0');
   return nul < 0 ? text : text.slice(0, nul);
@@ -68,7 +70,8 @@ function readNumber(block: Buffer, start: number, end: number): number {
 
 function sumOf(block: Buffer): number {
   let sum = 8 * 0x20;
-  for (let i = 0; i < BLOCK_BYTES; i += 1) if (i < 148 || i >= 156) sum += block[i] ?? 0;
+  for (let i = 0; i < 148; i += 1) sum += block[i] as number;
+  for (let i = 156; i < BLOCK_BYTES; i += 1) sum += block[i] as number;
   return sum;
 }
 
@@ -146,6 +149,31 @@ async function takeOverride(
   return true;
 }
 
+/** A member of a tar that is in memory whole; where its content begins. */
+export type WholeMember = Omit<TarMember, 'read'> & { start: number };
+
+/**
+ * The members of a tar in memory, read without waiting; undefined where there is more to it than plain
+ * headers, and where it is cut off: `readTar` takes that up.
+ * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE as `readTar`
+ */
+export function listPlainMembers(tar: Buffer): WholeMember[] | undefined {
+  const members: WholeMember[] = [];
+  for (let at = 0; at < tar.length; ) {
+    const start = at + BLOCK_BYTES;
+    if (start > tar.length) return undefined;
+    const block = tar.subarray(at, start);
+    if (block[0] === 0 && block.equals(ZEROS)) break;
+    const { typeFlag, name, linkName, size } = parseHeader(block);
+    if ('LKxg'.includes(typeFlag)) return undefined;
+    const type = checkMember(name, typeFlag, size);
+    at = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    if (at > tar.length) return undefined;
+    members.push({ name, type, linkName, size, start });
+  }
+  return members;
+}
+
 /**
  * Members in their order. Content that is not read is skipped; the input is read to its end.
  * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE
@@ -158,7 +186,7 @@ export async function* readTar(input: AsyncIterable<Uint8Array>): AsyncGenerator
       const block = reader.takeBuffered(BLOCK_BYTES) ?? (await reader.take(BLOCK_BYTES));
       if (block.length === 0) break;
       if (block.length < BLOCK_BYTES) throw malformed('it is cut off inside a member header');
-      if (block[0] === 0 && block.every((byte) => byte === 0)) break;
+      if (block[0] === 0 && block.equals(ZEROS)) break;
       const header = parseHeader(block);
       if (await takeOverride(reader, header, next)) continue;
       const name = next.path ?? header.name;

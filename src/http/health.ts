@@ -2,11 +2,12 @@
  * Health for load balancers and metrics for Prometheus, in the clear, on their own listener and
  * nothing else there. Source: the Prometheus text exposition format. Floor 7.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { nameAuthority } from '../authority/foreign-lists.ts';
 import type { CurrentCrl } from '../authority/trust.ts';
 import { readClocks } from '../operations/clocks.ts';
 import type { Parts } from '../operations/operation.ts';
+import { createServer } from '../plain-http.ts';
 
 const quote = (label: string): string =>
   label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -3,10 +3,11 @@
  * operating system's permission is the gate, so it works while the door is shut. Floor 7.
  */
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Actor } from '../operations/operation.ts';
+import { createServer } from '../plain-http.ts';
 import { rememberActor } from './session.ts';
 
 export const SOCKET_NAME = 'aptkeep.sock';

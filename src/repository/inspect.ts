@@ -3,9 +3,10 @@
  * nor the event loop waits. What comes back is what the catalog will hold. Floor 3.
  */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { PackageRow } from '../catalog/packages.ts';
 import type { RefusalCode } from '../errors.ts';
+import { startThread } from '../thread.ts';
 
 export interface BinaryJob {
   kind: 'binary';
@@ -62,6 +63,12 @@ const MAX_THREADS = 4;
 /** Enough to make the way between threads short, few enough to keep all of them busy to the end. */
 const JOBS_AT_ONCE = 64;
 
+/**
+ * Of what is made of a package nearly nothing lives on: a nursery that is large from the beginning is
+ * cleared seldom. V8 looks at it when a thread begins.
+ */
+const NURSERY_MB = 16;
+
 interface Waiting {
   job: InspectionJob;
   resolve: (inspection: Inspection) => void;
@@ -105,7 +112,7 @@ export class Inspector {
 
   #start(): Worker | undefined {
     if (this.#threads.length >= Math.min(MAX_THREADS, availableParallelism())) return undefined;
-    const thread = new Worker(THREAD);
+    const thread = startThread(THREAD, { nurseryMb: NURSERY_MB });
     this.#threads.push(thread);
     thread.on('message', (results: Inspection[]) => {
       const batch = this.#under.get(thread) ?? [];

@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { insertPackageFile, type PackageFileRow } from '../catalog/package-files.ts';
-import { insertPackage, type PackageRow } from '../catalog/packages.ts';
+import { insertPackages, type PackageRow } from '../catalog/packages.ts';
 import type { Catalog } from '../catalog/sql.ts';
 import { POOL_PREFIX } from '../deb/layout.ts';
 import { RefusalError } from '../errors.ts';
@@ -89,7 +89,7 @@ export async function rebuildPool(parts: Parts): Promise<FoundPool> {
     waiting = [];
     await parts.catalog.transaction(async (sql) => {
       for (const { row, files } of rows) {
-        await insertPackage(sql, row);
+        await insertPackages(sql, [row]);
         for (const file of files) await insertPackageFile(sql, file);
       }
     });

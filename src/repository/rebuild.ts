@@ -2,7 +2,7 @@
  * A lost catalog made again from what is left: packages from the pool, suites and what they list from
  * the mirror. Numbers and Dates go on beyond anything that a host can have seen. Floor 3.
  */
-import { insertListing } from '../catalog/packages.ts';
+import { insertListings } from '../catalog/packages.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { raiseFloors } from '../catalog/suites.ts';
 import { RefusalError } from '../errors.ts';
@@ -93,7 +93,7 @@ async function recordListings(
     const place = { suite: definition.name, component, package_id: found.id };
     // Contents follows in the background.
     const contents = { contents_in: null, contents_ordinal: 0 };
-    await insertListing(sql, { ...place, added_in: number, ordinal, phased, ...contents });
+    await insertListings(sql, [{ ...place, added_in: number, ordinal, phased, ...contents }]);
   }
 }
 

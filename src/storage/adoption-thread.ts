@@ -28,16 +28,31 @@ const OTHERS_MAY_WRITE = 0o022;
 const ALL_MAY_READ = 0o444;
 const MAX_ATTEMPTS = 100;
 
+/** Whether the umask takes away what a folder should have. */
+const isMasked = (process.umask() & DIRECTORY_MODE) !== 0;
 const known = new Set<string>();
+
+/** Makes a folder, and those above it where they are missing: seldom, and asking first takes long. */
+function makeFolder(folder: string): void {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      mkdirSync(folder, { mode: DIRECTORY_MODE });
+      if (isMasked) chmodSync(folder, DIRECTORY_MODE);
+      return;
+    } catch (error) {
+      const code = systemCode(error);
+      if (code === 'EEXIST') return;
+      // Pruned meanwhile by a remove beside us, or never there.
+      if (code !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error;
+      makeFolder(dirname(folder));
+    }
+  }
+}
 
 /** A folder that is reached through no symbolic link; made where it is missing. */
 function prepareFolder(folder: string): void {
   if (known.has(folder)) return;
-  const first = mkdirSync(folder, { recursive: true, mode: DIRECTORY_MODE });
-  for (let made = folder; first !== undefined; made = dirname(made)) {
-    chmodSync(made, DIRECTORY_MODE);
-    if (made === first || made.length <= first.length) break;
-  }
+  makeFolder(folder);
   if (realpathSync.native(folder) !== folder)
     throw new Error(`${folder} is behind a symbolic link`);
   known.add(folder);
@@ -90,8 +105,10 @@ function linkDirectly(source: string, found: Stats, target: string): boolean {
 }
 
 function placeFile({ path, size, modified, target, staging }: AdoptedFile & Place): void {
-  const source = realpathSync.native(path);
-  const found = lstatSync(source);
+  const named = lstatSync(path);
+  // A link is not what is shared, but what it leads to.
+  const source = named.isSymbolicLink() ? realpathSync.native(path) : path;
+  const found = source === path ? named : lstatSync(source);
   if (!found.isFile() || found.size !== size || found.mtimeMs !== modified) {
     throw new Changed('the file was changed while it was taken over');
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readPackage, verifyData } from '../../src/deb/archive.ts';
+import { readPackage, readPlainPackage, verifyData } from '../../src/deb/archive.ts';
 import { bytesOf } from '../../src/deb/byte-source.ts';
 import { parseControl } from '../../src/deb/control.ts';
 import { type RefusalCode, RefusalError } from '../../src/errors.ts';
@@ -26,11 +26,27 @@ import {
 
 const LIMITS = { outputBytes: 8e6 };
 
-async function readWhole(bytes: Uint8Array): Promise<{ control: string; files: number }> {
+async function readSlowly(
+  bytes: Uint8Array,
+): Promise<{ control: string; files: number; text: Buffer }> {
   const source = bytesOf(bytes);
   const archive = await readPackage(source);
   const { files } = await verifyData(source, archive, LIMITS);
-  return { control: parseControl(archive.control).name, files };
+  return { control: parseControl(archive.control).name, files, text: archive.control };
+}
+
+/** What takes the short way must have come out of the long one. */
+async function readWhole(bytes: Uint8Array): Promise<{ control: string; files: number }> {
+  const quick = readPlainPackage(Buffer.from(bytes), { checkData: true });
+  try {
+    const { control, files, text } = await readSlowly(bytes);
+    if (quick) expect(quick).toEqual(text);
+    return { control, files };
+  } catch (error) {
+    // The control file itself is judged behind both.
+    if (quick) expect(() => parseControl(quick)).toThrow(RefusalError);
+    throw error;
+  }
 }
 
 const control = controlMember();
@@ -340,6 +356,12 @@ describe('malformed packages', () => {
     expect(outcome).toMatchObject({ code });
     const { message } = outcome as RefusalError;
     expect(message).toMatch(/^[\x20-\x7e]{10,300}$/);
+  });
+
+  it('reads a plain package without waiting', () => {
+    const options = { checkData: true };
+    expect(readPlainPackage(good, options)?.toString()).toBe(CONTROL);
+    expect(readPlainPackage(good.subarray(0, good.length - 20), options)).toBeUndefined();
   });
 
   it('says in which member it happened', async () => {

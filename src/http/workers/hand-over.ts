@@ -4,13 +4,9 @@
  * client is cut, so is the main process's side, and nothing of an upload stays. Source: RFC 9110
  * sections 7.6.1 (what belongs to one connection) and 10.1.1 (100-continue). Floor 7.
  */
-import {
-  type ClientRequest,
-  type IncomingMessage,
-  request as openRequest,
-  type ServerResponse,
-} from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
+import { request as openRequest } from '../../plain-http.ts';
 import type { Presented } from '../identity.ts';
 import { readRest } from '../linger.ts';
 import type { SocketPath } from '../socket.ts';

@@ -5,14 +5,9 @@
  * Floor 7.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Parts } from '../../operations/operation.ts';
+import { createServer } from '../../plain-http.ts';
 import { admit, describeActor, type Presented } from '../identity.ts';
 import { sendRefusal } from '../refusals.ts';
 import { rememberActor } from '../session.ts';
