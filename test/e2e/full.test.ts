@@ -49,7 +49,7 @@ describe('a disk that is full from a step on', () => {
         await fetchAll(past, listed);
         // What was refused has left its room; the reserve is there once.
         if (!spends) await disk.fill();
-        await removePrivately(disk.data, 'theme', '2');
+        await removePrivately(disk.data, 'moodle', '1.1');
         await revokePrivately(disk.data, 'stolen');
         await disk.empty();
         if (end !== 'done') expect(await deed(past, disk.server, disk.data), what).toBe('done');
