@@ -25,8 +25,12 @@ import type { Catalog } from '../catalog/sql.ts';
 import { openSqlite } from '../catalog/sqlite.ts';
 import { listSuites, raiseFloors } from '../catalog/suites.ts';
 import { RefusalError, systemCode } from '../errors.ts';
+import { createLogger } from '../log.ts';
 import { type CertificateFacts, readCertificate } from '../pki/certificate.ts';
 import { isNewerCrl, readCrl, splitCrls } from '../pki/crl.ts';
+import { loadLivePublications } from '../repository/live.ts';
+import { Mirror } from '../repository/mirror.ts';
+import { openDirectory } from '../storage/directory.ts';
 import { syncFilesystem } from '../storage/filesystem.ts';
 import { CATALOG_NAME, type Manifest } from './contents.ts';
 import { unpackBackup } from './unpack.ts';
@@ -103,6 +107,18 @@ function moveAhead(path: string, request: RestoreRequest, manifest: Manifest): P
   });
 }
 
+/** What a person finds in dists/, as before; a backup holds it once, in pieces. */
+function writeMirrors(staging: string): Promise<void> {
+  return withCatalog(join(staging, CATALOG_NAME), async (catalog) => {
+    const storage = await openDirectory(staging);
+    const log = createLogger('error');
+    const mirror = new Mirror({ storage, staging: join(staging, 'dists', '.staging'), log });
+    for (const live of (await loadLivePublications(catalog)).values()) mirror.follow(live);
+    await mirror.flush();
+    await storage.close();
+  });
+}
+
 async function readAuthorities(certs: string): Promise<CertificateFacts[]> {
   const found: CertificateFacts[] = [];
   for (const name of ['client-ca.crt', 'client-ca.previous.crt']) {
@@ -173,6 +189,7 @@ export async function restoreBackup(request: RestoreRequest): Promise<RestoreRes
     });
     const catalog = join(staging, CATALOG_NAME);
     const suites = await moveAhead(catalog, request, manifest);
+    await writeMirrors(staging);
     await chmod(catalog, 0o600);
     const certs = join(staging, 'certs');
     if (await lstat(certs).catch(() => undefined)) await chmod(certs, 0o700);

@@ -125,6 +125,8 @@ describe('a restore', () => {
 
     const words = ['restore', tar, '--data', restored, '--crl', crl, '--json'];
     expect(JSON.parse(await aptkeep(...words))).toMatchObject({ suites: ['stable'], keys: true });
+    const check = await runAptkeep(['check', '--data', restored]);
+    expect(check.status, check.stdout).toBe(0);
     server = await startServer({ data: restored, port });
     expect(server.output()).not.toContain('internal error');
     expect(await update()).toContain('Get:');
