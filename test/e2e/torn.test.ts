@@ -14,7 +14,7 @@ import { aptkeep, type Server, startServer } from './program.ts';
 import { type Client, curl, enrolHost, issueClient, putFile } from './site.ts';
 
 /** Each run of apt-get updates every source once. */
-const UPDATES_A_HOST = Number(process.env.APTKEEP_TEST_UPDATES ?? 1600) / 4;
+const UPDATES_A_HOST = Number(process.env.APTKEEP_TEST_UPDATES ?? 2000) / 4;
 const SUITES = ['stable', 'staged'];
 /** The same server under two names: two sources with options of their own. */
 const NAMES = ['localhost', '127.0.0.1'];
