@@ -27,6 +27,9 @@ export interface ConfigFlags {
   settings?: Partial<Record<SettingKey, string | undefined>>;
 }
 
+/** Flags that are not spelled as their setting is. */
+const FLAGS: { readonly [Key in SettingKey]?: string } = { 'proxy.trust': 'trust-proxy' };
+
 /** `tls.strictHandshake` -> APTKEEP_TLS_STRICT_HANDSHAKE; the spelling without the inner _ works too. */
 export function environmentNames(key: string): string[] {
   const flat = `APTKEEP_${key.replace(/\./g, '_')}`.toUpperCase();
@@ -130,7 +133,7 @@ export function loadConfig(
   for (const key of keys) {
     const variable = environmentNames(key).find((name) => environment[name] !== undefined);
     const candidates: [string | undefined, string][] = [
-      [flags.settings?.[key], `flag --${key.replace('.', '-')}`],
+      [flags.settings?.[key], `flag --${FLAGS[key] ?? key.replace('.', '-')}`],
       [variable && environment[variable], `environment ${variable}`],
       [fromFile.get(key), `file ${path}`],
       [SETTINGS[key].fallback, 'default'],

@@ -17,11 +17,14 @@ import { createApp } from './http/app.ts';
 import { openFront } from './http/front.ts';
 import { createHealthServer } from './http/health.ts';
 import { drainServer, listen } from './http/listen.ts';
+import { openProxy } from './http/proxy/proxy.ts';
 import { listenLocally } from './http/socket.ts';
 import type { Logger } from './log.ts';
 
 export interface Daemon {
   parts: OpenedParts;
+  /** Where this process itself is reached; hosts may be told a proxy in front of it. */
+  url: string;
   /** Whether this start made the repository. */
   isFirst: boolean;
   /** Reads what is read again on a timer now: the site's lists and its server certificate. */
@@ -48,6 +51,12 @@ async function listenForHealth(
   return server;
 }
 
+/** What hosts are told: nginx in front, once it was said where that listens. */
+function chooseUrl({ values, origins }: Config, url: string): string {
+  if (!values['proxy.trust'] || origins['proxy.listen'] === 'default') return url;
+  return url.replace(/:\d+$/, `:${values['proxy.listen'].port}`);
+}
+
 /**
  * Start serving a data directory, making the repository first where there is none.
  * @param now the clock, in milliseconds since the epoch; that of this process alone.
@@ -72,7 +81,10 @@ export async function startDaemon(
     const app = createApp(parts);
     const front = await openFront(parts, app);
     undo.push(() => front.close());
-    parts.url = parts.url.replace(/:\d+$/, `:${front.port}`);
+    const url = parts.url.replace(/:\d+$/, `:${front.port}`);
+    parts.url = chooseUrl(config, url);
+    const proxy = config.values['proxy.trust'] ? await openProxy(parts, app) : undefined;
+    undo.push(() => proxy?.close());
     const local = await listenLocally(config.data, app);
     undo.push(() => drainServer(local));
     let draining = false;
@@ -80,6 +92,7 @@ export async function startDaemon(
     const stopChores = startChores(parts, listChores(parts, front.reload));
     return {
       parts,
+      url,
       isFirst,
       async reload() {
         if (await renewServerCertificate(parts)) await front.reload();
@@ -88,8 +101,9 @@ export async function startDaemon(
       async stop() {
         draining = true;
         log.info({ event: 'draining' });
-        await Promise.all([stopChores(), front.drain(), drainServer(local)]);
+        await Promise.all([stopChores(), front.drain(), proxy?.drain(), drainServer(local)]);
         await front.close();
+        await proxy?.close();
         health?.close();
         await logAuditHead(parts);
         await parts.close();

@@ -90,6 +90,11 @@ const path: Notation<string | null> = {
     value === '' ? null : isAbsolute(value) && !/\p{Cc}/u.test(value) ? value : undefined,
 };
 
+const optionalGroup: Notation<string | null> = {
+  allowed: 'the name or number of a group',
+  parse: (value) => (value === '' ? null : /^[\w][\w.$-]{0,31}$/.test(value) ? value : undefined),
+};
+
 const command: Notation<string | null> = {
   allowed: 'a shell command of one line',
   parse: (value) =>
@@ -196,6 +201,23 @@ export const SETTINGS = {
     '127.0.0.1:9464',
     'where /healthz, /readyz and /metrics are served in the clear',
   ),
+  'proxy.trust': setting(
+    boolean,
+    'false',
+    'take requests from nginx as `aptkeep config nginx` sets it up (serve --trust-proxy)',
+  ),
+  'proxy.listen': setting(address, '0.0.0.0:443', 'where that nginx listens, for hosts to be told'),
+  'proxy.socket': setting(
+    optionalPath,
+    '',
+    'the socket on which nginx hands requests over (default: proxy/aptkeep.sock)',
+  ),
+  'proxy.group': setting(
+    optionalGroup,
+    'www-data',
+    "nginx's group, which that socket is open to; empty for its owner alone",
+  ),
+  'proxy.sendFiles': setting(boolean, 'true', 'let nginx send packages by itself'),
   'keys.passphrase': {
     ...setting(passphrase, '', 'the passphrase of the keys in certs/, from the environment alone'),
     secret: true,

@@ -7,6 +7,7 @@ import { addCaCommands } from './ca.ts';
 import { addCertCommands } from './cert.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
+import { addConfigCommands } from './config-command.ts';
 import { addCrlCommands } from './crl.ts';
 import { describeFailure } from './exit.ts';
 import { addExportCommand } from './export.ts';
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     .version(`aptkeep ${readVersion()}`, '--version', 'print the version')
     .helpOption('--help', 'print help');
   addServeCommands(program);
+  addConfigCommands(program);
   addStatusCommands(program);
   addAuditCommands(program);
   addCertCommands(program);

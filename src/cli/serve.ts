@@ -1,4 +1,4 @@
-/** `aptkeep init`, `aptkeep serve` and `aptkeep config`. Floor 9. */
+/** `aptkeep init` and `aptkeep serve`. Floor 9. */
 import { randomBytes } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
@@ -7,36 +7,30 @@ import type { Config } from '../config.ts';
 import type { Daemon } from '../daemon.ts';
 import { quoteShell } from '../fleet/apt-script.ts';
 import { createLogger, type Logger } from '../log.ts';
-import type { SettingKey } from '../settings.ts';
-import {
-  addExample,
-  addNoun,
-  collectWords,
-  print,
-  readConfig,
-  type TargetOptions,
-} from './command.ts';
-import { renderPairs, renderTable } from './table.ts';
+import { addExample, collectWords, print, readConfig, type TargetOptions } from './command.ts';
+import { renderPairs } from './table.ts';
 
-interface ServeOptions extends TargetOptions {
+export interface ServeOptions extends TargetOptions {
   name?: string;
   listen?: string;
   hostname?: string[];
   healthListen?: string;
+  trustProxy?: boolean;
   logLevel?: string;
 }
 
-function readServeConfig(options: ServeOptions): Config {
+export function readServeConfig(options: ServeOptions): Config {
   return readConfig(options, {
     name: options.name,
     listen: options.listen,
     hostname: options.hostname?.join(','),
     'health.listen': options.healthListen,
+    'proxy.trust': options.trustProxy ? 'true' : undefined,
     'log.level': options.logLevel,
   });
 }
 
-function addServeOptions(command: Command): Command {
+export function addServeOptions(command: Command): Command {
   return command
     .option('--data <dir>', 'the data directory (default: this folder)')
     .option(
@@ -52,7 +46,7 @@ function addServeOptions(command: Command): Command {
     .option('--listen <host:port>', 'where to listen (default: 0.0.0.0:8443)');
 }
 
-function warn(config: Config): void {
+export function warn(config: Config): void {
   for (const warning of config.warnings) process.stderr.write(`aptkeep: warning: ${warning}\n`);
 }
 
@@ -110,6 +104,7 @@ async function renderWelcome(daemon: Daemon): Promise<string> {
   );
   const facts = renderPairs([
     ['url', parts.url],
+    ...(parts.url === daemon.url ? [] : [['behind nginx', daemon.url] as const]),
     ['data', parts.config.data],
     ['server CA', `SHA256 ${inPairs(ca.fingerprint)}`],
     ...describeAuthorities(daemon),
@@ -148,7 +143,7 @@ async function serve(options: ServeOptions): Promise<void> {
     if (foreign || server) process.on('SIGHUP', () => reload(daemon, log));
   });
   process.stdout.write(await renderWelcome(daemon));
-  process.stdout.write(`aptkeep: ready ${daemon.parts.url}\n`);
+  process.stdout.write(`aptkeep: ready ${daemon.url}\n`);
   await ended;
 }
 
@@ -175,31 +170,8 @@ export function addServeCommands(program: Command): void {
       '--health-listen <host:port>',
       'where health and metrics are served in the clear, or off (default: 127.0.0.1:9464)',
     )
+    .option('--trust-proxy', 'take requests from nginx too, as `aptkeep config nginx` sets it up')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .action((options: ServeOptions) => serve(options));
   addExample(serveCommand, 'aptkeep serve --data /srv/aptkeep --listen 0.0.0.0:8443');
-  const config = addNoun(program, 'config', 'the configuration', 'aptkeep config show');
-  const show = addServeOptions(config.command('show'))
-    .description('the effective configuration, and where each value came from')
-    .option('--json', 'print JSON')
-    .action((options: ServeOptions) => {
-      const effective = readServeConfig(options);
-      warn(effective);
-      const keys = Object.keys(effective.texts) as SettingKey[];
-      const rows = keys.map((key) => ({
-        key,
-        value: effective.texts[key],
-        origin: effective.origins[key],
-      }));
-      const json = { data: effective.data, settings: rows };
-      const table = rows.map((row) => [row.key, row.value.replaceAll('\n', ' | '), row.origin]);
-      print(
-        {
-          json,
-          text: renderTable(['KEY', 'VALUE', 'FROM'], [['data', effective.data, ''], ...table]),
-        },
-        options.json,
-      );
-    });
-  addExample(show, 'aptkeep config show');
 }

@@ -2,12 +2,15 @@
  * The open connections by serial, so that a revocation cuts what it names and an out-of-date list
  * cuts what is under way. Floor 7.
  */
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import type { Trust } from '../authority/trust.ts';
 import type { Presented } from './identity.ts';
 
 /** One admitted connection; `busy` counts requests whose answer is not finished. */
 export interface Connection {
-  socket: TLSSocket;
+  socket: Socket;
+  /** The client's, which is not the socket's where a proxy stands between. */
+  address: string | undefined;
   presented: Presented;
   busy: number;
   /** All requests so far. */
@@ -25,19 +28,19 @@ const FAREWELL = Buffer.from(
 );
 
 export class Connections {
-  readonly #open = new Map<TLSSocket, Connection>();
+  readonly #open = new Map<Socket, Connection>();
 
   get size(): number {
     return this.#open.size;
   }
 
-  add(socket: TLSSocket, presented: Presented): void {
-    this.#open.set(socket, { socket, presented, busy: 0, requests: 0, leaving: false });
+  add(socket: Socket, presented: Presented, address = socket.remoteAddress): void {
+    this.#open.set(socket, { socket, address, presented, busy: 0, requests: 0, leaving: false });
     socket.once('close', () => this.#open.delete(socket));
   }
 
   find(socket: object): Connection | undefined {
-    return this.#open.get(socket as TLSSocket);
+    return this.#open.get(socket as Socket);
   }
 
   /**
@@ -60,6 +63,15 @@ export class Connections {
     return count;
   }
 
+  /** Ends those whose certificate counts no more. */
+  cutRefused(trust: Trust): number {
+    return this.cut(
+      ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
+      // The request under way is the one that used it up, or is refused for coming second.
+      ({ serial }) => trust.find(serial)?.role === 'enrolment',
+    );
+  }
+
   /** Cuts what is under way and leaves idle connections to be refused at their next request. */
   cutBusy(): void {
     for (const { socket, busy } of this.#open.values()) if (busy > 0) socket.destroy();
@@ -70,7 +82,7 @@ export class Connections {
   }
 }
 
-function sayFarewell(socket: TLSSocket): void {
+function sayFarewell(socket: Socket): void {
   socket.end(FAREWELL);
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   timer.unref();

@@ -25,6 +25,8 @@ export interface FileParts {
   byHash: FilesByHash;
   activity: Pick<Activity, 'bytesSent' | 'refusals'>;
   log: Logger;
+  /** Where a proxy that sends files of the pool by itself finds one, as a path of its own. */
+  redirect?: (key: string) => string;
 }
 
 /** Something to serve; `open` is asked only when bytes are wanted. */
@@ -34,8 +36,12 @@ interface Resource extends Validators {
   immutable: boolean;
   /** Whether a part of it can be read without the rest. */
   seekable: boolean;
+  /** The key of what lies in storage as it is. */
+  stored?: string;
   open: (range: ByteRange | undefined) => Promise<Readable> | Buffer;
 }
+
+const IMMUTABLE = 'private, max-age=31536000, immutable';
 
 const TYPES: Readonly<Record<string, string>> = {
   deb: 'application/vnd.debian.binary-package',
@@ -105,6 +111,7 @@ async function findStored(parts: FileParts, key: string): Promise<Resource | und
     modified: stat.modified,
     immutable: true,
     seekable: true,
+    stored: key,
     open: (range) => parts.repository.storage.read(key, range),
   };
 }
@@ -190,9 +197,7 @@ function writeHead(
     'Content-Length': range ? range.end - range.start + 1 : size,
     'Last-Modified': new Date(resource.modified).toUTCString(),
     ETag: resource.etag,
-    'Cache-Control': resource.immutable
-      ? 'private, max-age=31536000, immutable'
-      : 'private, no-cache',
+    'Cache-Control': resource.immutable ? IMMUTABLE : 'private, no-cache',
   };
   if (resource.seekable) head['Accept-Ranges'] = 'bytes';
   if (range) head['Content-Range'] = `bytes ${range.start}-${range.end}/${size}`;
@@ -212,6 +217,12 @@ async function answer(
     );
   }
   const resource = await findResource(parts, actor, request);
+  if (parts.redirect && resource.stored !== undefined) {
+    // Ranges and conditions are the sender's to answer.
+    response.setHeader('X-Accel-Redirect', parts.redirect(resource.stored));
+    response.writeHead(200, { 'Content-Type': resource.type, 'Cache-Control': IMMUTABLE }).end();
+    return;
+  }
   if (isUnchanged(request.headers, resource)) {
     const modified = new Date(resource.modified).toUTCString();
     response.writeHead(304, { 'Last-Modified': modified, ETag: resource.etag }).end();

@@ -39,13 +39,21 @@ function describeClaim(certificate: X509Certificate | undefined): string {
 
 /** A peer that showed no certificate, or none of ours; `why` is `readPresented`'s. */
 export function describeStranger(socket: TLSSocket, why: string): GateRefusal {
-  const certificate = socket.getPeerX509Certificate();
+  return describeUnknown(socket.getPeerX509Certificate(), socket.remoteAddress, why);
+}
+
+/** The same of a certificate that another program was shown. */
+export function describeUnknown(
+  certificate: X509Certificate | undefined,
+  address: string | undefined,
+  why: string,
+): GateRefusal {
   return {
     operation: 'gate.handshake',
     actor: UNKNOWN,
     role: UNKNOWN,
     serial: null,
-    address: socket.remoteAddress ?? UNKNOWN,
+    address: address ?? UNKNOWN,
     subject: describeClaim(certificate),
     code: certificate ? 'CERTIFICATE_FOREIGN' : 'CERTIFICATE_MISSING',
     detail: why,

@@ -43,6 +43,11 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     const fault = String(socket.authorizationError ?? 'not authorized');
     if (!JUDGED_PER_REQUEST.has(fault)) return fault;
   }
+  return readShown(raw, trust, !socket.authorized);
+}
+
+/** The same of a certificate whose key its bearer has proven to hold; `doubted` as in Presented. */
+export function readShown(raw: Uint8Array, trust: Trust, doubted: boolean): Presented | string {
   const issuer = findIssuer(raw, trust.authorities);
   if (typeof issuer === 'string') return issuer;
   const facts = readCertificate(raw);
@@ -54,7 +59,7 @@ export function readPresented(socket: TLSSocket, trust: Trust): Presented | stri
     commonName: facts.subject.commonName,
     authority: issuer.fingerprint,
     recognised: trust.recognise?.(facts),
-    doubted: !socket.authorized,
+    doubted,
   };
 }
 

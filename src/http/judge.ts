@@ -89,8 +89,7 @@ export function createJudge(
         throw new RefusalError('DRAINING', 'the server is stopping; ask again shortly');
       admit(connection.presented, trust, now());
       checkHost(request);
-      const address = request.socket.remoteAddress;
-      const actor = describeActor(connection.presented, trust, address, now);
+      const actor = describeActor(connection.presented, trust, connection.address, now);
       checkReach(actor, request.url);
       serve(request, response, actor, connection.presented);
     } catch (error) {
@@ -100,12 +99,11 @@ export function createJudge(
         code: error instanceof RefusalError ? error.code : 'INTERNAL_ERROR',
         name: connection.presented.commonName,
         serial: connection.presented.serial,
-        address: request.socket.remoteAddress,
+        address: connection.address,
         url: request.url,
       });
       if (error instanceof RefusalError && error.code !== 'DRAINING') {
-        const { url, socket } = request;
-        const from = { url, address: socket.remoteAddress };
+        const from = { url: request.url, address: connection.address };
         audit.note(describeBearer(connection.presented, trust, from, error));
       }
       sendRefusal(response, error, log, { Connection: 'close' });

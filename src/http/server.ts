@@ -164,11 +164,7 @@ export async function createGate(
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe((change) => {
     if (change.kind === 'certificate' && !change.certificate.revoked) return undefined;
-    const cut = connections.cut(
-      ({ serial, authority }) => trust.isRevoked(serial, authority) || !trust.counts(authority),
-      // The request under way is the one that used it up, or is refused for coming second.
-      ({ serial }) => trust.find(serial)?.role === 'enrolment',
-    );
+    const cut = connections.cutRefused(trust);
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     if (change.kind === 'certificate' || change.kind === 'serials') return undefined;
     lapse.restart();

@@ -238,6 +238,22 @@ const AUTHORISATION: Record<string, Shown[]> = {
   'CN=admin in the certificate of a host': [
     ['attack/authorisation', 'CN=admin', 'for a host named admin too'],
   ],
+  'what nginx hands over, said by somebody else, or by nginx of a stranger': [
+    [
+      'attack/proxy',
+      'is hung up on without a word, whatever else is said',
+      'is a stranger with %s',
+      'is a stranger where nginx has not verified, or says so twice',
+      'is refused when revoked, and cut in the middle',
+      'mean nothing on the port that everybody reaches',
+    ],
+    [
+      'e2e/nginx',
+      'by saying itself what nginx says of a client',
+      'is in force when it returns, though nginx has read nothing again',
+      'leaves nobody a session to resume',
+    ],
+  ],
 };
 
 const AUTHORITY: Record<string, Shown[]> = {
