@@ -104,6 +104,15 @@ export interface Leaf {
   explain?: (error: unknown, options: LeafOptions) => Shown | undefined;
 }
 
+/** Those that name a server, which has to be one anywhere. */
+export function addServerOptions(command: Command): Command {
+  for (const [flags, text, variable] of TARGET_FLAGS) {
+    if (variable === undefined) continue;
+    command.addOption(new Option(flags, text).env(variable).makeOptionMandatory());
+  }
+  return command;
+}
+
 export function addTargetOptions(command: Command): Command {
   for (const [flags, text, variable] of TARGET_FLAGS) {
     const option = new Option(flags, text);

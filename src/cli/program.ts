@@ -9,6 +9,7 @@ import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addConfigCommands } from './config-command.ts';
 import { addCrlCommands } from './crl.ts';
+import { addDputProxyCommand } from './dput/dput-proxy.ts';
 import { describeFailure } from './exit.ts';
 import { addExportCommand } from './export.ts';
 import { addGroupCommands } from './group.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
   addCrlCommands(program);
   addSuiteCommands(program);
   addUploadCommand(program);
+  addDputProxyCommand(program);
   addPackageCommands(program);
   addSweepCommand(program);
   addCheckCommand(program);

@@ -74,27 +74,35 @@ function explainConnection(error: Error): string {
   return code && !error.message.includes(code) ? `${error.message} (${code})` : error.message;
 }
 
-/** Connects to a server over mutual TLS with the role of that certificate. */
-export async function connectServer(options: RemoteOptions): Promise<Performer> {
-  let url: URL;
-  try {
-    url = new URL(options.server);
-  } catch {
-    throw new RefusalError(
-      'USAGE_INVALID',
-      `--server ${options.server}: not a URL like https://HOST:8443`,
-    );
+/** @throws RefusalError USAGE_INVALID */
+export function readServerUrl(server: string): URL {
+  const url = URL.parse(server);
+  if (!url) {
+    throw new RefusalError('USAGE_INVALID', `--server ${server}: not a URL like https://HOST:8443`);
   }
   if (url.protocol !== 'https:') {
-    throw new RefusalError('USAGE_INVALID', `--server ${options.server}: only https is spoken`);
+    throw new RefusalError('USAGE_INVALID', `--server ${server}: only https is spoken`);
   }
-  await repairPair(options);
-  const agent = new HttpsAgent({
-    keepAlive: true,
-    cert: await readPem('cert', options.cert),
-    key: await readPem('key', options.key),
-    ca: await readPem('ca', options.ca),
-  });
+  return url;
+}
+
+/** What TLS needs of the files that the options name. @throws RefusalError FILE_UNREADABLE */
+export async function readCredentials(
+  options: Partial<RemoteOptions>,
+): Promise<{ cert: Buffer; key: Buffer; ca: Buffer }> {
+  const { cert = '', key = '', ca = '' } = options;
+  await repairPair({ cert, key });
+  return {
+    cert: await readPem('cert', cert),
+    key: await readPem('key', key),
+    ca: await readPem('ca', ca),
+  };
+}
+
+/** Connects to a server over mutual TLS with the role of that certificate. */
+export async function connectServer(options: RemoteOptions): Promise<Performer> {
+  const url = readServerUrl(options.server);
+  const agent = new HttpsAgent({ keepAlive: true, ...(await readCredentials(options)) });
   const target = { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || 443, agent };
   const send: Send = (method, path, body) =>
     start(httpsRequest, { ...target, method, path }, body, url.origin);

@@ -91,6 +91,14 @@ function describeUploads(): Json {
     required: false,
     schema: { type: 'string', enum: ['any'] },
   };
+  const publish = {
+    name: 'publish',
+    in: 'query',
+    description:
+      'changes: a file sent alone that is no .changes waits for one that names it, so that all of them are published together',
+    required: false,
+    schema: { type: 'string', enum: ['changes'] },
+  };
   const parameter = (name: string): Json => ({
     name,
     in: 'path',
@@ -105,7 +113,11 @@ function describeUploads(): Json {
     summary,
     description: `Roles: ${roles.join(', ')}. Answered when apt can install the package. A .changes or .dsc is taken with all that it names, or not at all.`,
     tags: ['package'],
-    parameters: [...names.map(parameter), distribution],
+    parameters: [
+      ...names.map(parameter),
+      distribution,
+      ...(names.includes('file') ? [publish] : []),
+    ],
     requestBody: { required: true, content: body },
     responses: {
       201: answer('Added', one),

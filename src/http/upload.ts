@@ -21,6 +21,7 @@ interface Place {
   suite: string;
   component: string | undefined;
   anyDistribution: boolean;
+  publishesByChanges: boolean;
 }
 
 /** What was received; `name` where it came alone, by PUT. */
@@ -56,14 +57,14 @@ async function addReceived(
   parts: Parts,
   request: Request,
   response: Response,
-  { suite, component, anyDistribution }: Place,
+  { suite, component, anyDistribution, publishesByChanges }: Place,
   { files, name }: Received,
 ): Promise<void> {
   request.socket.setTimeout(0);
   parts.activity.uploads += files.length;
   const added = await perform(parts, actorOf(request), 'package.add', {
     files: [...files],
-    ...{ suite, anyDistribution },
+    ...{ suite, anyDistribution, publishesByChanges },
     ...(component === undefined ? {} : { component }),
     ...(name === undefined ? {} : { name }),
   });
@@ -179,11 +180,18 @@ async function receivePost(
 
 function readPlace(request: Request): Place {
   const { suite, component } = request.params as { suite?: string; component?: string };
-  const { distribution } = request.query;
+  const { distribution, publish } = request.query;
   if (distribution !== undefined && distribution !== 'any') {
     throw new RefusalError('INPUT_INVALID', 'distribution: "any" is all that may be asked for');
   }
-  return { suite: suite ?? '', component, anyDistribution: distribution === 'any' };
+  if (publish !== undefined && publish !== 'changes') {
+    throw new RefusalError('INPUT_INVALID', 'publish: "changes" is all that may be asked for');
+  }
+  return {
+    ...{ suite: suite ?? '', component },
+    anyDistribution: distribution === 'any',
+    publishesByChanges: publish === 'changes',
+  };
 }
 
 /** The routes below /upload; express hands refusals on. */

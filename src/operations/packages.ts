@@ -94,6 +94,10 @@ export const addPackages = defineOperation({
     suite: z.string(),
     component: z.string().optional(),
     name: z.string().optional().describe('of a file sent alone, which may have to wait'),
+    publishesByChanges: z
+      .boolean()
+      .default(false)
+      .describe('a file sent alone that is no .changes waits for one that names it'),
     anyDistribution: z
       .boolean()
       .default(false)
@@ -107,7 +111,7 @@ export const addPackages = defineOperation({
   subject: (input) => `${input.suite} ${input.files.map((file) => file.sha256).join(' ')}`,
   async run(parts, input, actor, note) {
     checkUploadSuite(actor, input.suite);
-    const { name, files, suite, component, anyDistribution } = input;
+    const { name, files, suite, component, anyDistribution, publishesByChanges } = input;
     const { packages, confirm } = actor;
     const asked = {
       ...{ suite, component, anyDistribution, actor: actor.name, packages, confirm },
@@ -116,7 +120,11 @@ export const addPackages = defineOperation({
     const [file] = files;
     const { results, waiting } =
       name !== undefined && file !== undefined && files.length === 1
-        ? await ingestLone(parts.repository, parts.incoming, asked, { name, file })
+        ? await ingestLone(parts.repository, parts.incoming, asked, {
+            name,
+            file,
+            publishesByChanges,
+          })
         : {
             results: await ingestPackages(parts.repository, { ...asked, files }),
             waiting: undefined,

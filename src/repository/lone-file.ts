@@ -13,6 +13,8 @@ export interface LoneFile {
   /** Under which it was sent: it says only that more is to come, and which file it replaces. */
   name: string;
   file: ReceivedFile;
+  /** Whatever is no .changes waits for one: all that belongs together is published together. */
+  publishesByChanges: boolean;
 }
 
 export interface LoneResult {
@@ -44,7 +46,7 @@ export async function ingestLone(
   parts: IngestParts,
   incoming: Incoming,
   request: Omit<IngestRequest, 'files' | 'waiting'>,
-  { name, file }: LoneFile,
+  { name, file, publishesByChanges }: LoneFile,
 ): Promise<LoneResult> {
   const { actor, suite, component } = request;
   const owner = { actor, suite, component };
@@ -54,7 +56,8 @@ export async function ingestLone(
   });
   const paper = await readPaper(file);
   const waits = await mayWait(parts, suite, paper);
-  if (waits.first || (paper === undefined && PART.test(name))) return wait();
+  const isPart = paper === undefined && PART.test(name);
+  if (waits.first || isPart || (publishesByChanges && paper?.kind !== 'changes')) return wait();
   const waiting = paper === undefined ? [] : incoming.list(owner);
   try {
     const asked = { ...request, files: [file], waiting };

@@ -1,15 +1,12 @@
 /**
- * Sources by the real programs: built by dpkg-buildpackage, uploaded by aptkeep and by dput,
- * indexed as apt-ftparchive does, fetched and unpacked by apt-get source.
+ * Sources by the real programs: built by dpkg-buildpackage, uploaded by aptkeep, indexed as apt-ftparchive does, fetched and unpacked by apt-get source.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, request as requestHttp } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Built, buildSource, type WantedSource } from '../deb/build-source.ts';
 import type { AptRoot } from './apt-root.ts';
-import { createScratch, run, succeed } from './command.ts';
+import { createScratch, succeed } from './command.ts';
 import { aptkeep, runAptkeep, type Server, startServer } from './program.ts';
 import { type Client, curl, enrolHost, issueClient, remoteFlags } from './site.ts';
 import { compareIndexes, readIndex } from './stanzas.ts';
@@ -104,37 +101,6 @@ describe('a host', () => {
       const url = `${server.url}/pool/main/h/hello/${file}`;
       expect((await curl(host.client, url, '--head')).status).toBe(200);
       expect((await curl(stranger, url, '--head')).status).toBe(403);
-    }
-  });
-});
-
-describe('dput', () => {
-  it('uploads one file after another, the .changes last', async () => {
-    // dput shows no certificate: what stands here between is the socket of the directory's owner.
-    const proxy = createServer((asked, answer) => {
-      const { method, url: path, headers } = asked;
-      const socketPath = join(data, 'aptkeep.sock');
-      const onward = requestHttp({ socketPath, method, path, headers }, (response) => {
-        answer.writeHead(response.statusCode ?? 500, response.headers);
-        response.pipe(answer);
-      });
-      onward.once('error', () => answer.destroy());
-      asked.pipe(onward);
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    try {
-      const { port } = proxy.address() as AddressInfo;
-      const { changes } = await write({ name: 'by-dput', version: '1:0.1-1' });
-      const configuration = join(scratch, 'dput.cf');
-      const lines = ['[here]', 'method = http', `fqdn = 127.0.0.1:${port}`];
-      const more = ['incoming = /upload/stable', 'allow_unsigned_uploads = 1', 'run_dinstall = 0'];
-      await writeFile(configuration, [...lines, ...more, ''].join('\n'));
-      const outcome = await run('dput', ['-c', configuration, 'here', changes]);
-      expect([outcome.status, outcome.stderr]).toEqual([0, expect.any(String)]);
-      const listed = await aptkeep('package', 'list', 'by-dput', '--data', data);
-      expect(listed.match(/by-dput +1:0\.1-1 +(all|source)/g)).toHaveLength(2);
-    } finally {
-      proxy.close();
     }
   });
 });
