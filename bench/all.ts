@@ -3,7 +3,7 @@
  * for those whose name contains the word. Prints a table; asserts nothing.
  */
 import { measurePublishing } from './publish/publish.ts';
-import { measureServing } from './serve.ts';
+import { measureServing } from './serving/serve.ts';
 import { measureSize } from './size.ts';
 import { measureStart } from './start.ts';
 import { measureTrust } from './trust.ts';

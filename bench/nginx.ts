@@ -9,6 +9,7 @@ import { readCpu } from './server.ts';
 
 export interface NginxServer {
   port: number;
+  pid: number;
   cpu(): number;
   stop(): Promise<void>;
 }
@@ -19,8 +20,19 @@ export function findNginx(): string | undefined {
   return error === undefined ? /nginx\/(\S+)/.exec(stderr)?.[1] : undefined;
 }
 
-/** One process and one thread, as aptkeep is. `certs` and `dists` are those of the data directory. */
-function writeSettings(folder: string, data: string, port: number): string {
+/** `root` is what it serves; tuned is with what it has for files that do not change. */
+export interface NginxOptions {
+  root?: string;
+  isTuned?: boolean;
+}
+
+/** One process and one thread, as aptkeep is. `certs` are those of the data directory. */
+function writeSettings(
+  folder: string,
+  data: string,
+  port: number,
+  { root = data, isTuned = false }: NginxOptions,
+): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${folder}/${name};`,
   );
@@ -36,7 +48,8 @@ ${temporary.join('\n')}
   sendfile on;
   server {
     listen 127.0.0.1:${port} ssl;
-    root ${data};
+    root ${root};
+    ${isTuned ? 'open_file_cache max=1000 inactive=600s; open_file_cache_valid 600s; tcp_nopush on;' : ''}
     ssl_certificate ${data}/certs/server.crt;
     ssl_certificate_key ${data}/certs/server.key;
     ssl_client_certificate ${data}/certs/client-ca.crt;
@@ -59,9 +72,13 @@ const answers = (port: number): Promise<boolean> =>
     socket.once('error', () => resolve(false));
   });
 
-export async function startNginx(data: string, port: number): Promise<NginxServer> {
+export async function startNginx(
+  data: string,
+  port: number,
+  options: NginxOptions = {},
+): Promise<NginxServer> {
   const folder = mkdtempSync(join(tmpdir(), 'aptkeep-nginx-'));
-  writeFileSync(join(folder, 'nginx.conf'), writeSettings(folder, data, port));
+  writeFileSync(join(folder, 'nginx.conf'), writeSettings(folder, data, port, options));
   const words = ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'];
   const child: ChildProcess = spawn('nginx', words, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
@@ -74,6 +91,7 @@ export async function startNginx(data: string, port: number): Promise<NginxServe
   }
   return {
     port,
+    pid: child.pid ?? 0,
     cpu: () => readCpu(child.pid),
     async stop() {
       const ended = new Promise((done) => child.once('exit', done));

@@ -1,0 +1,209 @@
+/**
+ * What serving costs beside Debian's nginx: the same keys, list and files, one process each. The
+ * measure is nginx as Debian ships it; with open_file_cache, which is its best here, it stands beside
+ * that, and once more as a control.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { askMany } from '../handshakes.ts';
+import { findNginx, type NginxServer, startNginx } from '../nginx.ts';
+import { makeSample, openCorpus } from '../publish/corpus.ts';
+import { readThreadsCpu } from '../publish/cost.ts';
+import { importFolder, prepareOwn } from '../publish/own.ts';
+import { ARCHITECTURE, SUITE } from '../publish/peer.ts';
+import { type BenchServer, makeDataDirectory, startServer } from '../server.ts';
+import { type Apt, copyApt, openApt } from './apt.ts';
+import { ask, loadBearer, type Wanted } from './load.ts';
+import { compare, type Peer, type Row } from './rounds.ts';
+
+const ROUNDS = 7;
+const PACKAGES = 2000;
+const MEGABYTE = 1_000_000;
+const STOCK = 'nginx';
+/** Numbers of packages beyond those of the corpus. */
+const SMALLER = 20_000_001;
+const LARGER = 20_000_002;
+
+interface Field {
+  server: BenchServer;
+  data: string;
+  tree: string;
+  peers: Peer[];
+  nginx: NginxServer[];
+}
+
+const files = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' });
+
+/** A data directory with an index of some hundred KB, and packages of 10 and 80 MB. */
+async function prepare(data: string): Promise<void> {
+  prepareOwn(data);
+  const folder = join(data, 'large');
+  mkdirSync(folder);
+  for (const [number, bytes] of [
+    [SMALLER, 10 * MEGABYTE],
+    [LARGER, 80 * MEGABYTE],
+  ] as const) {
+    const { file, bytes: deb } = makeSample(number, 0, bytes);
+    writeFileSync(join(folder, file), deb);
+  }
+  await importFolder(data, openCorpus(PACKAGES).root);
+  await importFolder(data, folder);
+  rmSync(folder, { recursive: true });
+}
+
+async function open(data: string, tree: string): Promise<Field> {
+  const server = await startServer(data, { APTKEEP_WORKERS: '1' });
+  server.run('cert', 'issue', 'web', '--role', 'host', '--out', join(data, 'web'));
+  server.run('export', tree);
+  const [best, control, stock] = await Promise.all([
+    startNginx(data, 18_463, { root: tree, isTuned: true }),
+    startNginx(data, 18_464, { root: tree, isTuned: false }),
+    startNginx(data, 18_465, { root: tree, isTuned: false }),
+  ]);
+  const asPeer = (name: string, { port, pid }: { port: number; pid: number }): Peer => ({
+    ...{ name, port },
+    cpu: () => readThreadsCpu(pid),
+  });
+  const own = { port: Number(new URL(server.url).port), pid: server.pid };
+  return {
+    ...{ server, data, tree, nginx: [best, control, stock] },
+    peers: [
+      asPeer('aptkeep', own),
+      asPeer(STOCK, stock),
+      asPeer('nginx, open_file_cache', best),
+      asPeer('nginx, control', control),
+    ],
+  };
+}
+
+function describeRows({ data, tree }: Field): Row[] {
+  const bearer = loadBearer(join(data, 'web'), 'web');
+  const release = `/dists/${SUITE}/InRelease`;
+  const index = files(join(tree, 'dists', SUITE))
+    .filter((path) => path.startsWith(`main/binary-${ARCHITECTURE}/by-hash/SHA256/`))
+    .map((path) => ({ path, size: statSync(join(tree, 'dists', SUITE, path)).size }))
+    .filter(({ path }) => readFileSync(join(tree, 'dists', SUITE, path))[0] === 0x1f)
+    .sort((a, b) => b.size - a.size)[0];
+  const pooled = (least: number, most: number): string => {
+    const path = files(join(tree, 'pool')).find((one) => {
+      const { size } = statSync(join(tree, 'pool', one));
+      return size >= least && size < most && one.endsWith('.deb');
+    });
+    return `/pool/${path}`;
+  };
+  // What each server says of its own file is what it is asked by.
+  const conditions = new Map<number, string>();
+  const readDate = (port: number): string => {
+    const known = conditions.get(port);
+    if (known !== undefined) return known;
+    const web = join(data, 'web');
+    const flags = ['-sS', '--cacert', `${web}/ca.crt`, '--cert', `${web}/web.crt`];
+    const url = `https://localhost:${port}${release}`;
+    const head = execFileSync('curl', [...flags, '--key', `${web}/web.key`, '--head', url], {
+      encoding: 'utf8',
+    });
+    const date = /^Last-Modified: (.*)\r$/im.exec(head)?.[1] ?? '';
+    conditions.set(port, date);
+    return date;
+  };
+  const small = (what: string, wanted: Wanted, count: number, atMost: number): Row => ({
+    ...{ what, count, unit: 'requests', per: 1000, atMost },
+    run: ({ port }) => ask(bearer, port, wanted, count),
+  });
+  const large = (what: string, path: string, times: number, megabytes: number): Row => ({
+    ...{ what, count: times * megabytes, unit: 'MB', per: 1000, atMost: 0.95, atLeastSpeed: 1 },
+    run: ({ port }) => ask(bearer, port, { path, status: 200 }, times),
+  });
+  const size = statSync(join(tree, release)).size;
+  const whole = { path: release, status: 200 };
+  return [
+    small(`InRelease, ${size} bytes`, whole, 8000, 1.05),
+    {
+      ...small('304', whole, 8000, 1.1),
+      run: ({ port }) => {
+        const headers = [`If-Modified-Since: ${readDate(port)}`];
+        return ask(bearer, port, { path: release, status: 304, headers }, 8000);
+      },
+    },
+    small('InRelease, ten at once', { ...whole, depth: 10 }, 8000, 1.05),
+    small(
+      `Packages by hash, ${((index?.size ?? 0) / 1000).toFixed(0)} KB`,
+      { path: `/dists/${SUITE}/${index?.path}`, status: 200 },
+      400,
+      1.05,
+    ),
+    large('a package of 10 MB', pooled(9 * MEGABYTE, 12 * MEGABYTE), 20, 10),
+    large('a package of 80 MB', pooled(70 * MEGABYTE, 90 * MEGABYTE), 4, 80),
+    {
+      ...{ what: 'a full handshake, one request', count: 300, unit: 'handshakes', per: 1000 },
+      atMost: 0.95,
+      run: ({ port }) => askMany(bearer, port, release, 300),
+    },
+  ];
+}
+
+/** Wall time alone: nearly all of it is apt's own. */
+async function compareApt({ server, data, tree, peers, nginx }: Field): Promise<void> {
+  const [own, stock] = [peers[0], peers[1]];
+  if (!own || !stock) return;
+  const roots = join(data, 'apt');
+  mkdirSync(roots);
+  const first = openApt(data, 'apt-host', join(roots, 'own'), SUITE);
+  const copy = copyApt(join(roots, 'own'), join(roots, 'nginx'), [own.port, stock.port]);
+  const again = copyApt(join(roots, 'own'), join(roots, 'control'), [own.port, stock.port]);
+  const apts = new Map<string, Apt>([
+    ['aptkeep', first],
+    [STOCK, copy],
+    ['nginx, control', again],
+  ]);
+  const asPeer = (name: string): Peer => ({ ...own, name, cpu: () => 0 });
+  const of = ({ name }: Peer): Apt => apts.get(name) ?? first;
+  for (const apt of apts.values()) apt.update();
+  const large = makeSample(LARGER).name;
+  const rows = [
+    ['apt-get update, nothing new', (apt: Apt) => apt.update()],
+    [
+      'apt-get update, from nothing',
+      (apt: Apt) => {
+        apt.forget();
+        apt.update();
+      },
+    ],
+    ['apt-get install -d, 80 MB', (apt: Apt) => apt.download(large)],
+  ] as const;
+  await compare(
+    [...apts.keys()].map(asPeer),
+    STOCK,
+    rows.map(([what, run]) => ({
+      ...{ what, count: 1, unit: 'runs', per: 1 },
+      run: async (peer: Peer) => run(of(peer)),
+    })),
+    9,
+  );
+  void [server, tree, nginx];
+}
+
+export async function measureServing(words: readonly string[]): Promise<void> {
+  const version = findNginx();
+  if (version === undefined) {
+    console.log('nginx is not there: apt-get install nginx');
+    return;
+  }
+  console.log(`nginx ${version}; ratios are to nginx as Debian ships it, medians of ${ROUNDS}`);
+  const data = makeDataDirectory();
+  await prepare(data);
+  const field = await open(data, `${data}-tree`);
+  try {
+    const rows = describeRows(field).filter(
+      ({ what }) => words.length === 0 || words.some((word) => what.includes(word)),
+    );
+    await compare(field.peers, STOCK, rows, ROUNDS);
+    if (words.length === 0 || words.includes('apt')) await compareApt(field);
+  } finally {
+    for (const one of field.nginx) await one.stop();
+    await field.server.stop();
+    rmSync(field.tree, { recursive: true, force: true });
+  }
+}
