@@ -85,7 +85,11 @@ export async function compare(
         ratio(all, [name, measure], (one) => one.cpu),
         ratio(all, [name, measure], (one) => one.wall),
       ];
-      const cells = [cpu.toFixed(cpu < 100 ? 1 : 0), byCpu.toFixed(3), speed.toFixed(0)];
+      const cells = [
+        cpu.toFixed(cpu < 100 ? 1 : 0),
+        Number.isNaN(byCpu) ? '' : byCpu.toFixed(3),
+        speed.toFixed(speed < 100 ? 1 : 0),
+      ];
       const line = [...cells, byWall.toFixed(3)].map((one) => one.padStart(12)).join('');
       const verdict = name === 'aptkeep' ? `   ${judge(row, byCpu, byWall)}` : '';
       console.log(`  ${name.padEnd(32)}${line}${verdict}`);

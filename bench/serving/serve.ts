@@ -4,12 +4,14 @@
  * that, and once more as a control.
  */
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { askMany } from '../handshakes.ts';
 import { findNginx, type NginxServer, startNginx } from '../nginx.ts';
-import { makeSample, openCorpus } from '../publish/corpus.ts';
+import { openCorpus } from '../publish/corpus.ts';
 import { readThreadsCpu } from '../publish/cost.ts';
+import { renderDeb } from '../publish/deb.ts';
 import { importFolder, prepareOwn } from '../publish/own.ts';
 import { ARCHITECTURE, SUITE } from '../publish/peer.ts';
 import { type BenchServer, makeDataDirectory, startServer } from '../server.ts';
@@ -21,9 +23,8 @@ const ROUNDS = 7;
 const PACKAGES = 2000;
 const MEGABYTE = 1_000_000;
 const STOCK = 'nginx';
-/** Numbers of packages beyond those of the corpus. */
-const SMALLER = 20_000_001;
-const LARGER = 20_000_002;
+/** Name -> bytes of data that does not compress. */
+const LARGE = { 'of-ten': 10 * MEGABYTE, 'of-eighty': 80 * MEGABYTE };
 
 interface Field {
   server: BenchServer;
@@ -41,12 +42,11 @@ async function prepare(data: string): Promise<void> {
   prepareOwn(data);
   const folder = join(data, 'large');
   mkdirSync(folder);
-  for (const [number, bytes] of [
-    [SMALLER, 10 * MEGABYTE],
-    [LARGER, 80 * MEGABYTE],
-  ] as const) {
-    const { file, bytes: deb } = makeSample(number, 0, bytes);
-    writeFileSync(join(folder, file), deb);
+  for (const [name, size] of Object.entries(LARGE)) {
+    const lines = [`Package: ${name}`, 'Version: 1', 'Architecture: all', 'Maintainer: B <b@b>'];
+    const control = [...lines, 'Description: much', ''].join('\n');
+    const content = { path: `/usr/share/${name}`, content: randomBytes(size) };
+    writeFileSync(join(folder, `${name}_1_all.deb`), renderDeb(control, [content], 1));
   }
   await importFolder(data, openCorpus(PACKAGES).root);
   await importFolder(data, folder);
@@ -145,7 +145,7 @@ function describeRows({ data, tree }: Field): Row[] {
 }
 
 /** Wall time alone: nearly all of it is apt's own. */
-async function compareApt({ server, data, tree, peers, nginx }: Field): Promise<void> {
+async function compareApt({ data, peers }: Field): Promise<void> {
   const [own, stock] = [peers[0], peers[1]];
   if (!own || !stock) return;
   const roots = join(data, 'apt');
@@ -161,7 +161,6 @@ async function compareApt({ server, data, tree, peers, nginx }: Field): Promise<
   const asPeer = (name: string): Peer => ({ ...own, name, cpu: () => 0 });
   const of = ({ name }: Peer): Apt => apts.get(name) ?? first;
   for (const apt of apts.values()) apt.update();
-  const large = makeSample(LARGER).name;
   const rows = [
     ['apt-get update, nothing new', (apt: Apt) => apt.update()],
     [
@@ -171,7 +170,7 @@ async function compareApt({ server, data, tree, peers, nginx }: Field): Promise<
         apt.update();
       },
     ],
-    ['apt-get install -d, 80 MB', (apt: Apt) => apt.download(large)],
+    ['apt-get install -d, 80 MB', (apt: Apt) => apt.download('of-eighty')],
   ] as const;
   await compare(
     [...apts.keys()].map(asPeer),
@@ -182,7 +181,6 @@ async function compareApt({ server, data, tree, peers, nginx }: Field): Promise<
     })),
     9,
   );
-  void [server, tree, nginx];
 }
 
 export async function measureServing(words: readonly string[]): Promise<void> {

@@ -123,6 +123,16 @@ export class Readers {
     );
   }
 
+  /** True where that is certain at once: the same judgement by the rules in memory, no refusal. */
+  maySuite(reader: Reader, suite: string): boolean {
+    if (!this.#rules) return false;
+    try {
+      return allows(findScope(reader, this.#rules), suite);
+    } catch {
+      return false;
+    }
+  }
+
   /** Which suites somebody may read. @throws RefusalError SUITE_FORBIDDEN, ROLE_FORBIDDEN */
   async findReadable(reader: Reader): Promise<(suite: string) => boolean> {
     const scope = findScope(reader, this.#rules ?? (await this.#load()));

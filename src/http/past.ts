@@ -11,7 +11,8 @@ import { Changelogs } from '../repository/changelogs.ts';
 import { readSnapshotTime, type Snapshot, Snapshots } from '../repository/snapshots.ts';
 import { readSuiteRow } from '../repository/suites.ts';
 import { openFilesByHash } from './by-hash.ts';
-import { decodePath, serveFile } from './files.ts';
+import { serveFile } from './files.ts';
+import { decodePath } from './resources.ts';
 import { actorOf } from './session.ts';
 
 const TEXT = 'text/plain; charset=utf-8';

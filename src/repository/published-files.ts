@@ -161,11 +161,14 @@ export function listKeysOf(files: Iterable<PublishedFile>): Set<string> {
   return keys;
 }
 
+/** A part of an object. */
+export interface ObjectPiece {
+  key: string;
+  range: ByteRange;
+}
+
 /** The pieces of parts that a range covers; `end` inclusive. */
-function cutParts(
-  parts: readonly FilePart[],
-  { start, end }: ByteRange,
-): { key: string; range: ByteRange }[] {
+export function listPieces(parts: readonly FilePart[], { start, end }: ByteRange): ObjectPiece[] {
   let at = 0;
   return parts.flatMap(({ key, size, slice }) => {
     const offset = slice?.offset ?? 0;
@@ -192,7 +195,7 @@ async function openParts(
   range: ByteRange | undefined,
 ): Promise<Readable> {
   const size = parts.reduce((sum, part) => sum + part.size, 0);
-  const pieces = cutParts(parts, range ?? { start: 0, end: size - 1 });
+  const pieces = listPieces(parts, range ?? { start: 0, end: size - 1 });
   const [first] = pieces;
   if (!first) return Readable.from([], { objectMode: false });
   if (pieces.length === 1) return storage.read(first.key, first.range);

@@ -6,7 +6,16 @@
  * (or mounts), resolved once, when the storage is opened.
  * Source of truth: the port (storage.ts); open(2), rename(2). Floor 2.
  */
-import { close, constants, createReadStream, fstatSync, open, readlinkSync } from 'node:fs';
+import {
+  close,
+  constants,
+  createReadStream,
+  fstatSync,
+  open,
+  read,
+  readlinkSync,
+  type Stats,
+} from 'node:fs';
 import { lstat, mkdir, opendir, realpath, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -24,7 +33,7 @@ import {
 } from './key.ts';
 import { isReachedDirectly, type Place, placeBytes, placeStagedFile } from './placement.ts';
 import { clearStaging } from './staging.ts';
-import type { ByteRange, ObjectStat, Storage } from './storage.ts';
+import type { ByteRange, ObjectStat, OpenObject, Storage } from './storage.ts';
 
 const READ_BUFFER_BYTES = 1024 * 1024;
 
@@ -42,6 +51,7 @@ type TreePaths = ReadonlyMap<string, string>;
 // when it is collected (Node 26), one of these costs a descriptor.
 const openFile = promisify(open);
 const closeFile = promisify(close);
+const readFile = promisify(read);
 
 /** The storage whose objects are the files under `pool/` and `dists/` of a directory. */
 export async function openDirectory(directory: string): Promise<Storage> {
@@ -57,6 +67,7 @@ export async function openDirectory(directory: string): Promise<Storage> {
   return {
     stat: async (key) => statObject(locate(trees, key).target),
     read: async (key, range) => readObject(locate(trees, key).target, key, range),
+    open: async (key) => openObject(locate(trees, key).target, key),
     write: async (key, source) => {
       const place = locate(trees, key);
       try {
@@ -125,24 +136,44 @@ async function statObject(path: string): Promise<ObjectStat | undefined> {
   }
 }
 
-async function readObject(path: string, key: string, range?: ByteRange): Promise<Readable> {
-  const descriptor = await openFile(path, OPEN_FLAGS).catch((error: unknown) => {
+async function openRegular(path: string, key: string): Promise<{ fd: number; found: Stats }> {
+  const fd = await openFile(path, OPEN_FLAGS).catch((error: unknown) => {
     throw ABSENT_CODES.has(systemCode(error)) ? createAbsentError(key) : error;
   });
   try {
     // Synchronous: of an open file the kernel answers from memory, in a tenth of a thread's turn.
-    const found = fstatSync(descriptor);
-    if (!found.isFile() || !isOpenedDirectly(descriptor, path)) throw createAbsentError(key);
-    const bounds = checkRange(key, found.size, range);
-    if (bounds !== undefined) {
-      const options = { ...bounds, fd: descriptor, highWaterMark: READ_BUFFER_BYTES };
-      return createReadStream('', options);
-    }
+    const found = fstatSync(fd);
+    if (!found.isFile() || !isOpenedDirectly(fd, path)) throw createAbsentError(key);
+    return { fd, found };
   } catch (error) {
-    await closeFile(descriptor);
+    await closeFile(fd);
     throw error;
   }
-  await closeFile(descriptor);
+}
+
+async function openObject(path: string, key: string): Promise<OpenObject> {
+  const { fd, found } = await openRegular(path, key);
+  return {
+    size: found.size,
+    modified: Math.trunc(found.mtimeMs),
+    read: async (buffer, offset, length, position) =>
+      (await readFile(fd, buffer, offset, length, position)).bytesRead,
+    close: () => closeFile(fd),
+  };
+}
+
+async function readObject(path: string, key: string, range?: ByteRange): Promise<Readable> {
+  const { fd, found } = await openRegular(path, key);
+  try {
+    const bounds = checkRange(key, found.size, range);
+    if (bounds !== undefined) {
+      return createReadStream('', { ...bounds, fd, highWaterMark: READ_BUFFER_BYTES });
+    }
+  } catch (error) {
+    await closeFile(fd);
+    throw error;
+  }
+  await closeFile(fd);
   return Readable.from([], { objectMode: false });
 }
 

@@ -33,6 +33,16 @@ export interface AdoptedFile {
   modified: number;
 }
 
+/** An object as it was when it was opened, also when it is replaced or removed meanwhile. */
+export interface OpenObject extends ObjectStat {
+  /**
+   * Up to `length` bytes from `position` on into a buffer, from `offset` on; resolves with how many,
+   * 0 at the end of the object.
+   */
+  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number>;
+  close(): Promise<void>;
+}
+
 /** Every method refuses what is no key (key.ts) with PATH_UNKNOWN. */
 export interface Storage {
   /** Undefined where there is no such object. */
@@ -44,6 +54,11 @@ export interface Storage {
    * @throws RefusalError RANGE_UNSATISFIABLE where the range begins beyond its end.
    */
   read(key: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * The same for who brings buffers of their own; it has to be closed.
+   * @throws an error whose code is ENOENT where there is no such object.
+   */
+  open(key: string): Promise<OpenObject>;
   /**
    * Durable when it resolves; replaces an object of the same key in one step.
    * @throws RefusalError SPACE_EXHAUSTED
