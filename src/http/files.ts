@@ -13,6 +13,7 @@ import { answerPrepared } from './prepared.ts';
 import { sendRefusal } from './refusals.ts';
 import { findResource, type Resource, type ResourceParts } from './resources.ts';
 import { PieceReader, sendPieces } from './send.ts';
+import { MAX_SMALL_BYTES, readSmall } from './small-bodies.ts';
 import { chooseRange, isUnchanged } from './validators.ts';
 
 /** What the hot path needs; a worker has no more. */
@@ -22,6 +23,9 @@ export interface FileParts extends ResourceParts {
   /** Where a proxy that sends files of the pool by itself finds one, as a path of its own. */
   redirect?: (key: string) => string;
 }
+
+/** The first bytes are copied behind the head; of more than this the head goes ahead. */
+const MAX_COPIED_BYTES = 16_384;
 
 /** Whether the raw URL belongs to the hot path; some mirrors write more than one slash. */
 export function isFileUrl(url: string): boolean {
@@ -46,15 +50,23 @@ async function send(
     begin();
     return pipeline(stream, response);
   }
-  const wanted = range ?? { start: 0, end: size - 1 };
   if (body.kind === 'bytes' || size === 0) {
     begin();
     const bytes = body.kind === 'bytes' ? body.bytes : Buffer.alloc(0);
-    response.end(range ? bytes.subarray(wanted.start, wanted.end + 1) : bytes);
+    response.end(range ? bytes.subarray(range.start, range.end + 1) : bytes);
     return;
   }
-  const reader = await PieceReader.open(storage, body.list(wanted));
+  const pieces = body.list(range ?? { start: 0, end: size - 1 });
+  if (body.sha256 !== undefined && range === undefined && size <= MAX_SMALL_BYTES) {
+    const bytes = await readSmall(storage, body.sha256, pieces);
+    begin();
+    if (size > MAX_COPIED_BYTES) response.flushHeaders();
+    response.end(bytes);
+    return;
+  }
+  const reader = await PieceReader.open(storage, pieces);
   begin();
+  if (reader.left > MAX_COPIED_BYTES) response.flushHeaders();
   await sendPieces(response, reader);
 }
 

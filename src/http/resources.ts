@@ -26,10 +26,10 @@ export interface ResourceParts {
   byHash: FilesByHash;
 }
 
-/** Where the bytes are; a stream is asked for only when it is wanted. */
+/** Where the bytes are, and which, where that is known; a stream is asked for only when it is wanted. */
 export type Body =
   | { kind: 'bytes'; bytes: Buffer }
-  | { kind: 'pieces'; list: (range: ByteRange) => ObjectPiece[] }
+  | { kind: 'pieces'; list: (range: ByteRange) => ObjectPiece[]; sha256?: string }
   /** Whole only: no part of it can be read without the rest. */
   | { kind: 'stream'; open: () => Promise<Readable> };
 
@@ -139,7 +139,7 @@ function servePublished(
     modified,
     immutable,
     body: parts
-      ? { kind: 'pieces', list: (range) => listPieces(parts, range) }
+      ? { kind: 'pieces', list: (range) => listPieces(parts, range), sha256: file.sha256 }
       : { kind: 'stream', open: () => readPublishedFile(storage, file) },
   };
 }
