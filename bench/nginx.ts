@@ -20,10 +20,11 @@ export function findNginx(): string | undefined {
   return error === undefined ? /nginx\/(\S+)/.exec(stderr)?.[1] : undefined;
 }
 
-/** `root` is what it serves; tuned is with what it has for files that do not change. */
+/** `root` is what it serves; tuned is with what it has for files that do not change; stock lets clients resume. */
 export interface NginxOptions {
   root?: string;
   isTuned?: boolean;
+  isStock?: boolean;
 }
 
 /** One process and one thread, as aptkeep is. `certs` are those of the data directory. */
@@ -31,7 +32,7 @@ function writeSettings(
   folder: string,
   data: string,
   port: number,
-  { root = data, isTuned = false }: NginxOptions,
+  { root = data, isTuned = false, isStock = false }: NginxOptions,
 ): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${folder}/${name};`,
@@ -56,8 +57,7 @@ ${temporary.join('\n')}
     ssl_crl ${data}/certs/crl.pem;
     ssl_verify_client on;
     ssl_protocols TLSv1.2 TLSv1.3;
-    ssl_session_cache off;
-    ssl_session_tickets off;
+    ${isStock ? '' : 'ssl_session_cache off; ssl_session_tickets off;'}
   }
 }
 `;

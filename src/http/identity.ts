@@ -32,21 +32,17 @@ export interface Presented extends PresentedCertificate {
   doubted: boolean;
 }
 
-/**
- * Read the certificate of a new connection, or say why its bearer is a stranger. OpenSSL reports
- * one error only, so whatever may hide behind an expired date is asked again of the bytes.
- */
-export function readPresented(socket: TLSSocket, trust: Trust): Presented | string {
-  const raw = socket.getPeerX509Certificate()?.raw;
-  if (!raw) return 'no certificate';
-  if (!socket.authorized) {
-    const fault = String(socket.authorizationError ?? 'not authorized');
-    if (!JUDGED_PER_REQUEST.has(fault)) return fault;
-  }
-  return readShown(raw, trust, !socket.authorized);
+/** What OpenSSL holds against a connection's certificate, where that settles it. */
+export function findDoubtfulFault(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined;
+  const fault = String(socket.authorizationError ?? 'not authorized');
+  return JUDGED_PER_REQUEST.has(fault) ? undefined : fault;
 }
 
-/** The same of a certificate whose key its bearer has proven to hold; `doubted` as in Presented. */
+/**
+ * Read a certificate whose key its bearer has proven to hold, or say why that is a stranger.
+ * @param doubted as in Presented.
+ */
 export function readShown(raw: Uint8Array, trust: Trust, doubted: boolean): Presented | string {
   const issuer = findIssuer(raw, trust.authorities);
   if (typeof issuer === 'string') return issuer;

@@ -13,9 +13,10 @@ import type { Parts } from '../operations/operation.ts';
 import { Connections } from './connections.ts';
 import { createGateAudit } from './gate-audit.ts';
 import { describeBearer, describeStranger, type GateRefusal } from './gate-refusal.ts';
-import { findRefusal, readPresented } from './identity.ts';
+import { findRefusal } from './identity.ts';
 import { createJudge, type GateParts, type Serve, type ServerPair } from './judge.ts';
 import { watchLapse } from './lapse.ts';
+import { ShownCertificates } from './shown-certificates.ts';
 import { spaceOut } from './spacing.ts';
 
 /** How long a peer may take, in milliseconds. */
@@ -97,6 +98,7 @@ export async function createGate(
   const { trust } = parts.authority;
   const { activity, log, now } = parts;
   const connections = new Connections();
+  const certificates = new ShownCertificates(trust);
   let draining = false;
   const server = createServer({
     ...(await readContext(parts)),
@@ -127,7 +129,7 @@ export async function createGate(
   const [beginHttp] = server.listeners('secureConnection');
   server.removeAllListeners('secureConnection');
   server.on('secureConnection', (socket: TLSSocket) => {
-    const presented = readPresented(socket, trust);
+    const presented = certificates.readPresented(socket);
     if (typeof presented === 'string') return hangUp(socket, describeStranger(socket, presented));
     if (parts.config.values['tls.strictHandshake']) {
       const refusal = findRefusal(presented, trust, now());
@@ -164,6 +166,7 @@ export async function createGate(
   const lapse = watchLapse(parts, connections);
   const unsubscribe = trust.subscribe((change) => {
     if (change.kind === 'certificate' && !change.certificate.revoked) return undefined;
+    if (change.kind === 'authorities') certificates.forget();
     const cut = connections.cutRefused(trust);
     if (cut > 0) log.info({ event: 'connections.cut', count: cut });
     if (change.kind === 'certificate' || change.kind === 'serials') return undefined;

@@ -227,6 +227,40 @@ export function describeStorage(name: string, open: () => Promise<OpenStorage>):
       });
     });
 
+    describe('an open object', () => {
+      it('gives bytes from any place into a buffer of the caller, none past its end', async () => {
+        await storage.write(KEY, Buffer.from('0123456789'));
+        const object = await storage.open(KEY);
+        const buffer = Buffer.from('..........');
+        expect(object.size).toBe(10);
+        expect(object).toMatchObject((await storage.stat(KEY)) ?? {});
+        expect(await object.read(buffer, 2, 3, 4)).toBe(3);
+        expect(buffer.toString()).toBe('..456.....');
+        expect(await object.read(buffer, 0, 5, 8)).toBe(2);
+        expect(await object.read(buffer, 0, 5, 10)).toBe(0);
+        expect(buffer.toString()).toBe('89456.....');
+        await object.close();
+      });
+
+      it('stays what it was when it is replaced and removed meanwhile', async () => {
+        await storage.write(KEY, Buffer.from('first'));
+        const object = await storage.open(KEY);
+        await storage.write(KEY, Buffer.from('second'));
+        await storage.remove(KEY);
+        const buffer = Buffer.alloc(10);
+        expect(await object.read(buffer, 0, 10, 0)).toBe(5);
+        expect(buffer.toString('utf8', 0, 5)).toBe('first');
+        await object.close();
+      });
+
+      it('is refused where there is none, and for what is no key', async () => {
+        await expect(storage.open(KEY)).rejects.toMatchObject({ code: 'ENOENT' });
+        await expect(storage.open('pool/../certs/ca.key')).rejects.toMatchObject({
+          code: 'PATH_UNKNOWN',
+        });
+      });
+    });
+
     describe('ranges', () => {
       const BYTES = Buffer.from(Array.from({ length: 3 * MIB }, (_, i) => (i * 7919) & 0xff));
       beforeEach(() => storage.write(KEY, BYTES));

@@ -54,13 +54,22 @@ export function readHandover(request: IncomingMessage, secret: string): Handover
 }
 
 const ONE_PEM =
-  /^-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n*$/;
+  /^-----BEGIN CERTIFICATE-----\n((?:[A-Za-z0-9+/]{1,76}={0,2}\n)+)-----END CERTIFICATE-----\n*$/;
 
-/** The certificate; undefined for anything that is not exactly one. */
-export function readShownCertificate(escaped: string): X509Certificate | undefined {
+/** The bytes of the certificate; undefined for anything that is not exactly one. */
+export function readShownCertificate(escaped: string): Buffer | undefined {
   try {
-    const pem = decodeURIComponent(escaped);
-    return ONE_PEM.test(pem) ? new X509Certificate(pem) : undefined;
+    const [, body] = ONE_PEM.exec(decodeURIComponent(escaped)) ?? [];
+    return body === undefined ? undefined : Buffer.from(body, 'base64');
+  } catch {
+    return undefined;
+  }
+}
+
+/** For what a stranger's certificate says of itself. */
+export function readClaim(raw: Uint8Array): X509Certificate | undefined {
+  try {
+    return new X509Certificate(raw);
   } catch {
     return undefined;
   }

@@ -14,64 +14,56 @@ import { Connections } from '../connections.ts';
 import { type FileParts, isFileUrl, serveFile } from '../files.ts';
 import { createGateAudit, type GateAudit } from '../gate-audit.ts';
 import { describeUnknown } from '../gate-refusal.ts';
-import { type Presented, readShown } from '../identity.ts';
+import type { Presented } from '../identity.ts';
 import { createJudge } from '../judge.ts';
 import { watchLapse } from '../lapse.ts';
 import { drainServer } from '../listen.ts';
 import { sendRefusal } from '../refusals.ts';
 import { describeGate } from '../server.ts';
 import { rememberActor } from '../session.ts';
-import { type Handover, readHandover, readShownCertificate } from './handover.ts';
+import { ShownCertificates } from '../shown-certificates.ts';
+import { type Handover, readClaim, readHandover, readShownCertificate } from './handover.ts';
 import { locatePooled, proxySocketPath } from './nginx.ts';
 import { openProxyFolder, openSecret, writeProxyTrust } from './proxy-files.ts';
 import { listenForProxy } from './proxy-socket.ts';
 
 /** nginx takes up to 32 KiB from a client and adds a certificate. */
 const MAX_HEADER_BYTES = 131_072;
-/** So many certificates are remembered as they were read; who they are is asked anew. */
-const MAX_REMEMBERED = 2000;
 
 export interface Proxy {
   drain(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Reads certificates, each once: what stands in it and who signed it does not change. */
-class ShownCertificates {
-  readonly #read = new Map<string, Presented>();
+/** Who nginx says a client is, read again. */
+class Handovers {
   readonly #parts: Parts;
   readonly #audit: GateAudit;
+  readonly #certificates: ShownCertificates;
 
   constructor(parts: Parts, audit: GateAudit) {
     this.#parts = parts;
     this.#audit = audit;
+    this.#certificates = new ShownCertificates(parts.authority.trust);
   }
 
   forget(): void {
-    this.#read.clear();
+    this.#certificates.forget();
   }
 
   /** @throws RefusalError CERTIFICATE_NOT_RECORDED for a stranger. */
   read({ verify, certificate: escaped, address }: Handover): Presented {
     if (verify !== 'SUCCESS') throw this.#refuse(undefined, address, `nginx says ${verify}`);
-    const known = this.#read.get(escaped);
-    if (known) return known;
-    const certificate = readShownCertificate(escaped);
-    if (!certificate) throw this.#refuse(undefined, address, 'no certificate that can be read');
-    const presented = readShown(certificate.raw, this.#parts.authority.trust, false);
-    if (typeof presented === 'string') throw this.#refuse(certificate, address, presented);
-    if (this.#read.size >= MAX_REMEMBERED) this.#read.clear();
-    this.#read.set(escaped, presented);
+    const raw = readShownCertificate(escaped);
+    if (!raw) throw this.#refuse(undefined, address, 'no certificate that can be read');
+    const presented = this.#certificates.read(raw, false);
+    if (typeof presented === 'string') throw this.#refuse(raw, address, presented);
     return presented;
   }
 
-  #refuse(
-    certificate: Parameters<typeof describeUnknown>[0],
-    address: string | undefined,
-    why: string,
-  ): RefusalError {
+  #refuse(raw: Buffer | undefined, address: string | undefined, why: string): RefusalError {
     this.#parts.activity.refusals += 1;
-    this.#audit.note(describeUnknown(certificate, address, why));
+    this.#audit.note(describeUnknown(raw && readClaim(raw), address, why));
     return new RefusalError('CERTIFICATE_NOT_RECORDED', `the client's certificate: ${why}`);
   }
 }
@@ -94,7 +86,7 @@ export async function openProxy(parts: Parts, app: RequestListener): Promise<Pro
   const connections = new Connections();
   const gate = describeGate(parts);
   const audit = createGateAudit({ append: gate.append, log, now });
-  const certificates = new ShownCertificates(parts, audit);
+  const handovers = new Handovers(parts, audit);
   const files = describeFiles(parts);
   let draining = false;
   const judge = createJudge(
@@ -120,7 +112,7 @@ export async function openProxy(parts: Parts, app: RequestListener): Promise<Pro
     if (connections.find(socket)) return;
     response.setHeader('Connection', 'close');
     try {
-      connections.add(socket, certificates.read(handover), handover.address);
+      connections.add(socket, handovers.read(handover), handover.address);
     } catch (error) {
       sendRefusal(response, error, log);
       return;
@@ -144,7 +136,7 @@ export async function openProxy(parts: Parts, app: RequestListener): Promise<Pro
   const unsubscribe = trust.subscribe(({ kind }: TrustChange) => {
     connections.cutRefused(trust);
     if (kind !== 'list' && kind !== 'authorities') return;
-    certificates.forget();
+    if (kind === 'authorities') handovers.forget();
     lapse.restart();
     follow();
   });
