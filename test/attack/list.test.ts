@@ -292,6 +292,18 @@ const AUTHORITY: Record<string, Shown[]> = {
   ],
 };
 
+const PACKAGES: Record<string, Shown[]> = {
+  'broken and malicious packages, bombs, members and fields abused': [
+    ['attack/packages', 'is refused, and nothing stays: %s'],
+    ['deb/archive', 'refuses %s'],
+    ['deb/control', 'never fails with anything but a refusal on a damaged file'],
+  ],
+  'what is odd and a package all the same': [
+    ['attack/packages', 'is taken, in bounded memory: %s'],
+    ['deb/archive', 'reads %s'],
+  ],
+};
+
 /** Whether a source has this text as a string of its own. */
 function hasTitle(source: string, title: string): boolean {
   const written = [`'${title}'`, `"${title}"`, `\`${title}\``];
@@ -307,6 +319,7 @@ describe.each([
   ['open connections', OPEN],
   ['authorisation', AUTHORISATION],
   ['the authority', AUTHORITY],
+  ['packages', PACKAGES],
 ])('%s', (_name, items) => {
   it.each(Object.entries(items))('%s', (_item, shown) => {
     const missing = shown.flatMap(([file, ...titles]) => {
@@ -330,7 +343,7 @@ describe('the tests of this folder', () => {
   });
 
   it('are named above, each file of them', () => {
-    const all = JSON.stringify([HANDSHAKE, LIST, OPEN, AUTHORISATION, AUTHORITY]);
+    const all = JSON.stringify([HANDSHAKE, LIST, OPEN, AUTHORISATION, AUTHORITY, PACKAGES]);
     const files = readdirSync(`${TEST}attack`)
       .filter((file) => file.endsWith('.test.ts'))
       .map((file) => `attack/${file.replace('.test.ts', '')}`);
