@@ -6,6 +6,7 @@ import { measurePublishing } from './publish/publish.ts';
 import { measureServing } from './serving/serve.ts';
 import { measureSize } from './size.ts';
 import { measureStart } from './start.ts';
+import { measureStorm } from './storm.ts';
 import { measureTrust } from './trust.ts';
 import { measureUploads } from './upload.ts';
 
@@ -15,6 +16,7 @@ const BENCHES: Record<string, (words: readonly string[]) => Promise<void> | void
   upload: measureUploads,
   publish: measurePublishing,
   serve: measureServing,
+  storm: measureStorm,
   trust: measureTrust,
   size: measureSize,
 };

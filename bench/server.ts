@@ -26,7 +26,11 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-const environment = { ...process.env, APTKEEP_LOG_LEVEL: 'error', APTKEEP_HEALTH_LISTEN: 'off' };
+/** One process, as the peers are, where a bench asks for no more. */
+const environment = {
+  ...process.env,
+  ...{ APTKEEP_LOG_LEVEL: 'error', APTKEEP_HEALTH_LISTEN: 'off', APTKEEP_WORKERS: '1' },
+};
 
 export function runProgram(...words: string[]): string {
   const options = { encoding: 'utf8', env: environment, maxBuffer: MAX_OUTPUT_BYTES } as const;

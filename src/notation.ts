@@ -88,6 +88,15 @@ export const count = (maximum: number, minimum = 1): Notation<number> => ({
       : undefined,
 });
 
+/** A count, or `auto` for what the machine says. */
+export const countOr = (automatic: () => number, maximum: number): Notation<number> => {
+  const counted = count(maximum);
+  return {
+    allowed: `auto, or ${counted.allowed}`,
+    parse: (text) => (text === 'auto' ? Math.min(automatic(), maximum) : counted.parse(text)),
+  };
+};
+
 export const text: Notation<string> = {
   allowed: 'one line of 1 to 64 printable characters',
   parse: (value) => (/^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u.test(value.trim()) ? value.trim() : undefined),

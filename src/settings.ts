@@ -3,6 +3,7 @@
  * truth for defaults, for the documentation and for `aptkeep config show`. Floor 1.
  */
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { isAbsolute } from 'node:path';
 import type { LogLevel } from './log.ts';
 import {
@@ -10,6 +11,7 @@ import {
   boolean,
   choice,
   count,
+  countOr,
   duration,
   durationFrom,
   type Notation,
@@ -195,7 +197,11 @@ export const SETTINGS = {
     '365d',
     'the same in suites whose past is served by time',
   ),
-  workers: setting(count(MAX_WORKERS), '1', 'processes that serve the mutual-TLS port'),
+  workers: setting(
+    countOr(availableParallelism, MAX_WORKERS),
+    'auto',
+    'processes that serve the mutual-TLS port; auto is one for each processor',
+  ),
   'health.listen': setting(
     optionalAddress,
     '127.0.0.1:9464',

@@ -30,8 +30,12 @@ export class OwnRepository {
   #server: BenchServer | undefined;
   #agent: Agent | undefined;
 
-  constructor(data: string) {
+  readonly #settings: Record<string, string>;
+
+  /** @param settings by their variables. */
+  constructor(data: string, settings: Record<string, string> = {}) {
     this.data = data;
+    this.#settings = settings;
   }
 
   get server(): BenchServer {
@@ -40,7 +44,7 @@ export class OwnRepository {
   }
 
   async begin(): Promise<void> {
-    this.#server ??= await startServer(this.data);
+    this.#server ??= await startServer(this.data, this.#settings);
     const [ca, cert, key] = ['ca.crt', 'admin.crt', 'admin.key'].map((file) =>
       readFileSync(join(this.data, 'admin', file)),
     );

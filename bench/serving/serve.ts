@@ -55,7 +55,7 @@ async function prepare(data: string): Promise<void> {
 }
 
 async function open(data: string, tree: string): Promise<Field> {
-  const server = await startServer(data, { APTKEEP_WORKERS: '1' });
+  const server = await startServer(data);
   server.run('cert', 'issue', 'web', '--role', 'host', '--out', join(data, 'web'));
   server.run('export', tree);
   const [best, control, stock] = await Promise.all([

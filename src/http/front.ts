@@ -10,6 +10,7 @@ import { isFileUrl, serveFile } from './files.ts';
 import { drainServer, type Front, listen } from './listen.ts';
 import { createGate, describeGate } from './server.ts';
 import { rememberActor } from './session.ts';
+import { canSharePort } from './workers/bound-port.ts';
 import { startWorkers } from './workers/workers.ts';
 
 async function openGate(parts: Parts, app: RequestListener): Promise<Front> {
@@ -48,5 +49,8 @@ async function openGate(parts: Parts, app: RequestListener): Promise<Front> {
  * @throws RefusalError ADDRESS_UNAVAILABLE, CONFIG_INVALID
  */
 export function openFront(parts: Parts, app: RequestListener): Promise<Front> {
-  return parts.config.values.workers === 1 ? openGate(parts, app) : startWorkers(parts, app);
+  const { values, texts } = parts.config;
+  // A Node from the PATH may be too old for several; who asked for them by number is told so.
+  const isAlone = values.workers === 1 || (texts.workers === 'auto' && !canSharePort);
+  return isAlone ? openGate(parts, app) : startWorkers(parts, app);
 }

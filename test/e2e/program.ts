@@ -38,9 +38,13 @@ export async function findFreePort(): Promise<number> {
   }
 }
 
-/** What steers a program under test: only what the test says. */
+/**
+ * What steers a program under test: only what the test says. One process serves, but for the tests
+ * that are about several, or about what is the default.
+ */
 export function programEnvironment(settings: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  return { ...cleanEnvironment(), APTKEEP_HEALTH_LISTEN: 'off', ...settings };
+  const usual = { APTKEEP_HEALTH_LISTEN: 'off', APTKEEP_WORKERS: '1' };
+  return { ...cleanEnvironment(), ...usual, ...settings };
 }
 
 /** `aptkeep …`, to its end, whatever the end is. */

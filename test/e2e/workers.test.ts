@@ -180,6 +180,27 @@ describe('the setting', () => {
     const refused = await runAptkeep(['config', 'show'], { APTKEEP_WORKERS: value });
     expect(refused.status).toBe(2);
     expect(refused.stderr).toContain('workers: ');
-    expect(refused.stderr).toContain('a number from 1 to 64');
+    expect(refused.stderr).toContain('auto, or a number from 1 to 64');
+  });
+
+  it.each([
+    ['nothing', undefined],
+    ['auto', 'auto'],
+  ])('is one for each processor where it says %s', async (_what, value) => {
+    const place = join(scratch, `processors-${value}`);
+    const count = Number(await succeed('nproc', []));
+    const fresh = await startServer({ data: place, env: { APTKEEP_WORKERS: value } });
+    const status = JSON.parse(await aptkeep('status', '--json', '--data', place));
+    expect(status.load.workers).toBe(count);
+    const workers = await listChildren(fresh.process.pid ?? 0);
+    expect(workers).toHaveLength(count === 1 ? 0 : count);
+    // Killed, its workers have the port for some moments still.
+    await fresh.kill();
+    const again = await startServer({
+      ...{ data: place, port: fresh.port, env: { APTKEEP_WORKERS: value } },
+    });
+    const { root } = await enrolHost(place, 'web', join(scratch, `root-${value}`));
+    expect((await root.aptGet('update')).status).toBe(0);
+    expect(await again.stop()).toBe(0);
   });
 });

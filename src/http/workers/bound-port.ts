@@ -5,9 +5,17 @@
  */
 import { lookup } from 'node:dns/promises';
 import { BoundSocket } from 'node:net';
-import { RefusalError } from '../../errors.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RefusalError, systemCode } from '../../errors.ts';
 import type { Address } from '../../notation.ts';
 import { refuseAddress } from '../listen.ts';
+
+/** Whether this Node can hand a bound port to another process. */
+export const canSharePort = BoundSocket !== undefined;
+
+/** Workers of a server that was killed have the port until they notice: some milliseconds. */
+const PATIENCE_MS = 2000;
+const RETRY_MS = 25;
 
 export interface BoundPort {
   port: number;
@@ -20,12 +28,25 @@ export interface BoundPort {
 /** @throws RefusalError ADDRESS_UNAVAILABLE, CONFIG_INVALID where Node is too old for it. */
 export async function bindPort(address: Address): Promise<BoundPort> {
   // The launcher takes a Node from the PATH where the program's own is missing.
-  if (BoundSocket === undefined) {
+  if (!canSharePort) {
     throw new RefusalError(
       'CONFIG_INVALID',
       `workers: more than 1 needs Node 26.4 or newer; this is ${process.version}`,
     );
   }
+  const end = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await bind(address);
+    } catch (error) {
+      const mayBeFree = systemCode(error) === 'EADDRINUSE' && performance.now() < end;
+      if (!mayBeFree) throw refuseAddress('listen', address, error);
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+async function bind(address: Address): Promise<BoundPort> {
   let bound: BoundSocket | undefined;
   try {
     const { address: host } = await lookup(address.host);
@@ -41,6 +62,6 @@ export async function bindPort(address: Address): Promise<BoundPort> {
     };
   } catch (error) {
     bound?.close();
-    throw refuseAddress('listen', address, error);
+    throw error;
   }
 }
