@@ -298,6 +298,14 @@ const PACKAGES: Record<string, Shown[]> = {
     ['deb/archive', 'refuses %s'],
     ['deb/control', 'never fails with anything but a refusal on a damaged file'],
   ],
+  'clients of ours that hold what they have': [
+    [
+      'attack/idle',
+      'that stands still is cut, and nothing of it stays',
+      'that goes on slowly is not, for much longer than it may stand still',
+      'on which nothing is said hinder neither curl nor apt-get',
+    ],
+  ],
   'what is odd and a package all the same': [
     ['attack/packages', 'is taken, in bounded memory: %s'],
     ['deb/archive', 'reads %s'],
@@ -319,7 +327,7 @@ describe.each([
   ['open connections', OPEN],
   ['authorisation', AUTHORISATION],
   ['the authority', AUTHORITY],
-  ['packages', PACKAGES],
+  ['packages and patience', PACKAGES],
 ])('%s', (_name, items) => {
   it.each(Object.entries(items))('%s', (_item, shown) => {
     const missing = shown.flatMap(([file, ...titles]) => {
