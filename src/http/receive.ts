@@ -9,12 +9,17 @@ import { pipeline } from 'node:stream/promises';
 import { ChecksumTap } from '../deb/checksums.ts';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { Parts } from '../operations/operation.ts';
+import { type Proof, proveEarly } from '../repository/early-proof.ts';
 import type { ReceivedFile } from '../repository/ingest.ts';
+import { GrowingSource } from '../storage/growing-source.ts';
 import { createStagingFile } from '../storage/staging.ts';
 
 const WRITE_BYTES = 1_048_576;
 /** So much goes to the disk together: the rest of a large file that is synced at its end is short. */
 const SYNC_BYTES = 8 * 1_048_576;
+
+/** Less is read in no time once it is there. */
+const MIN_PROVEN_BYTES = 262_144;
 
 /** A body of so many bytes is kept in memory: it is read several times before it is placed. */
 const MAX_KEPT_BYTES = 32_768;
@@ -30,7 +35,7 @@ export async function receiveFile(
   announced = Number.POSITIVE_INFINITY,
 ): Promise<ReceivedFile> {
   const limit = Math.min(MAX_KEPT_BYTES, parts.config.values['upload.maxSize']);
-  return announced <= limit ? receiveSmall(parts, body) : receiveStream(parts, body);
+  return announced <= limit ? receiveSmall(parts, body) : receiveStream(parts, body, announced);
 }
 
 /** The disk sees them once, in the pool. */
@@ -50,31 +55,59 @@ async function receiveSmall(parts: Parts, body: Readable): Promise<ReceivedFile>
 async function receiveStream(
   parts: Parts,
   body: Readable,
+  announced: number,
 ): Promise<ReceivedFile & { path: string }> {
   const { path, handle } = await createStagingFile(parts.repository.staging);
   const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
+  let early: EarlyProof | undefined;
   try {
+    early = await beginProof(path, announced);
     pour(body, tap);
-    await pipeline(tap, (chunks: AsyncIterable<Buffer>) => writeChunks(handle, chunks));
+    await pipeline(tap, (chunks: AsyncIterable<Buffer>) =>
+      writeChunks(handle, chunks, (written) => early?.source.advance(written)),
+    );
     await handle.close();
     parts.activity.bytesReceived += tap.size;
-    return { path, size: tap.size, sha256: tap.sha256 };
+    const proof = tap.size === announced ? early?.proof : undefined;
+    return { path, size: tap.size, sha256: tap.sha256, ...(proof && { proof }) };
   } catch (error) {
     await handle.close().catch(() => {});
     await rm(path, { force: true });
     throw explain(error);
+  } finally {
+    // Of no effect on what has come whole.
+    early?.source.fail(new Error('the upload has ended'));
   }
 }
 
+interface EarlyProof {
+  source: GrowingSource;
+  proof: Promise<Proof | undefined>;
+}
+
+/** Only where it is known how much will come: the readers of a package ask for its end. */
+async function beginProof(path: string, announced: number): Promise<EarlyProof | undefined> {
+  if (announced < MIN_PROVEN_BYTES || !Number.isFinite(announced)) return undefined;
+  const source = await GrowingSource.open(path, announced);
+  return { source, proof: proveEarly(source).finally(() => source.close()) };
+}
+
 /** TLS hands over 16 KiB at a time. The disk is given what there is while more comes. */
-async function writeChunks(handle: FileHandle, chunks: AsyncIterable<Buffer>): Promise<void> {
+async function writeChunks(
+  handle: FileHandle,
+  chunks: AsyncIterable<Buffer>,
+  tell: (written: number) => void,
+): Promise<void> {
   let batch: Buffer[] = [];
   let batched = 0;
+  let written = 0;
   let unsynced = 0;
   let syncing = Promise.resolve();
   const flush = async (): Promise<void> => {
     await writeAll(handle, batch);
     batch = [];
+    written += batched;
+    tell(written);
     unsynced += batched;
     batched = 0;
     if (unsynced < SYNC_BYTES) return;

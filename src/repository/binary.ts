@@ -3,14 +3,14 @@
  * Floor 3.
  */
 import type { PackedPaths } from '../catalog/contents.ts';
-import { readPackage, verifyData } from '../deb/archive.ts';
-import { PathList } from '../deb/contents.ts';
+import { readPackage } from '../deb/archive.ts';
 import { type Control, parseControl } from '../deb/control.ts';
 import { holdsSymbols, kindOf } from '../deb/kind.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { packPaths } from './contents.ts';
+import { type Proof, readToEnd } from './early-proof.ts';
 import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
 import type { Suite } from './suites.ts';
 
@@ -22,9 +22,6 @@ export interface ProvenBinary {
   isDebug: boolean;
   file: ReceivedFile;
 }
-
-/** data.tar may unpack to this much; past it a package is refused as a bomb. */
-const MAX_DATA_BYTES = 64 * 1024 ** 3;
 
 /** @throws RefusalError PACKAGE_FORBIDDEN */
 export function checkAllowed(
@@ -57,18 +54,24 @@ export async function proveBinary(
   suite: Suite,
   named: string,
 ): Promise<ProvenBinary> {
+  const { archive, paths } = await proveFile(file, (found) => checkAllowed(request, found));
+  const control = parseControl(archive.control);
+  checkAllowed(request, control.name);
+  checkArchitecture(control, suite);
+  const kind = kindOf(control, named);
+  const isDebug = holdsSymbols(control, kind);
+  return { control, kind, contents: await packPaths(paths), isDebug, file };
+}
+
+/** @param check of the name, before data.tar is read. */
+async function proveFile(file: ReceivedFile, check: (name: string) => void): Promise<Proof> {
+  const early = file.path === undefined ? undefined : await file.proof;
+  if (early) return early;
   const source = await openReceivedFile(file);
   try {
     const archive = await readPackage(source);
-    const control = parseControl(archive.control);
-    checkAllowed(request, control.name);
-    const paths = new PathList();
-    const limits = { outputBytes: MAX_DATA_BYTES };
-    await verifyData(source, archive, limits, (path) => paths.add(path));
-    checkArchitecture(control, suite);
-    const kind = kindOf(control, named);
-    const isDebug = holdsSymbols(control, kind);
-    return { control, kind, contents: await packPaths(paths), isDebug, file };
+    check(parseControl(archive.control).name);
+    return await readToEnd(source, archive);
   } finally {
     await source.close();
   }

@@ -2,6 +2,7 @@
 import type { AuditNote } from '../catalog/audit.ts';
 import { type ByteSource, bytesOf } from '../deb/byte-source.ts';
 import { openFileSource } from '../storage/file-source.ts';
+import type { Proof } from './early-proof.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 
@@ -11,7 +12,12 @@ export interface IngestParts extends Repository {
 
 /** A received file, whole and hashed; `sha256` in lower-case hex. A small one is in memory only. */
 export type ReceivedFile = { size: number; sha256: string } & (
-  | { path: string; bytes?: undefined }
+  | {
+      path: string;
+      bytes?: undefined;
+      /** Under way since it began to come; settled soon after its end, and never rejected. */
+      proof?: Promise<Proof | undefined>;
+    }
   | { bytes: Buffer; path?: undefined }
 );
 
