@@ -2,6 +2,7 @@
  * Every figure the project claims, one after another: `npm run bench`, or `npm run bench -- serve`
  * for those whose name contains the word. Prints a table; asserts nothing.
  */
+import { measureIngest } from './ingest.ts';
 import { measurePublishing } from './publish/publish.ts';
 import { measureServing } from './serving/serve.ts';
 import { measureSize } from './size.ts';
@@ -14,6 +15,7 @@ import { measureUploads } from './upload.ts';
 const BENCHES: Record<string, (words: readonly string[]) => Promise<void> | void> = {
   start: measureStart,
   upload: measureUploads,
+  ingest: measureIngest,
   publish: measurePublishing,
   serve: measureServing,
   storm: measureStorm,

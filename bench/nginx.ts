@@ -25,6 +25,8 @@ export interface NginxOptions {
   root?: string;
   isTuned?: boolean;
   isStock?: boolean;
+  /** Takes PUT. */
+  isDav?: boolean;
 }
 
 /** One process and one thread, as aptkeep is. `certs` are those of the data directory. */
@@ -32,7 +34,7 @@ function writeSettings(
   folder: string,
   data: string,
   port: number,
-  { root = data, isTuned = false, isStock = false }: NginxOptions,
+  { root = data, isTuned = false, isStock = false, isDav = false }: NginxOptions,
 ): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `  ${name}_temp_path ${folder}/${name};`,
@@ -50,6 +52,7 @@ ${temporary.join('\n')}
   server {
     listen 127.0.0.1:${port} ssl;
     root ${root};
+    ${isDav ? 'dav_methods PUT; client_max_body_size 0;' : ''}
     ${isTuned ? 'open_file_cache max=1000 inactive=600s; open_file_cache_valid 600s; tcp_nopush on;' : ''}
     ssl_certificate ${data}/certs/server.crt;
     ssl_certificate_key ${data}/certs/server.key;

@@ -30,6 +30,9 @@ const ZLIB_FAULTS: Readonly<Record<string, string>> = {
   ZSTD_error_frameParameter_windowTooLarge: 'it needs more than 128 MiB of memory',
 };
 
+/** Each piece that comes out is a turn of a thread and a buffer outside the heap: few large ones. */
+const OUTPUT_BYTES = 512 * 1024;
+
 /** Counts what the input gives, and remembers its own error apart from those of the decoder. */
 class WatchedInput {
   supplied = 0;
@@ -98,10 +101,10 @@ function openDecoder(
     case 'none':
       return input;
     case 'gz':
-      return decompressZlib(input, createGunzip({ chunkSize: 64 * 1024 }), 'gzip');
+      return decompressZlib(input, createGunzip({ chunkSize: OUTPUT_BYTES }), 'gzip');
     case 'zst':
       return awaitTurn(() =>
-        decompressZlib(input, createZstdDecompress({ chunkSize: 64 * 1024 }), 'zstd'),
+        decompressZlib(input, createZstdDecompress({ chunkSize: OUTPUT_BYTES }), 'zstd'),
       );
     case 'xz':
       return awaitTurn(() => decompressXz(input));
