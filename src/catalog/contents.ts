@@ -12,6 +12,9 @@ export interface PackageContents extends PackedPaths {
   package_id: string;
 }
 
+/** More than any suite lists. */
+const MOST_ROWS = 2 ** 31 - 1;
+
 /** Ids that one statement names; SQLite and PostgreSQL take far more. */
 const IDS_AT_ONCE = 500;
 
@@ -66,20 +69,27 @@ export async function enterContents(
 
 export type LateContents = PackageRow & { listed_in: string; contents_size: number };
 
-/** Listed packages whose paths are known and not in the suite's Contents yet, oldest first. */
+/**
+ * Listed packages whose paths are known and not in the suite's Contents yet, oldest first.
+ * @param window of so many, the oldest that are not in Contents; others are not looked at.
+ */
 export function listLateContents(
   sql: SqlExecutor,
   suite: string,
   limit: number,
+  window = MOST_ROWS,
 ): Promise<LateContents[]> {
   return sql.all(
     `SELECT p.*, l.component AS listed_in, c.size AS contents_size
-     FROM listing l JOIN package_contents c ON c.package_id = l.package_id
+     FROM (SELECT component, package_id, added_in FROM listing
+         WHERE suite = $1 AND contents_in IS NULL AND removed_in IS NULL
+         ORDER BY added_in, package_id LIMIT $3) l
+       JOIN package_contents c ON c.package_id = l.package_id
        JOIN package p ON p.id = l.package_id
-     WHERE l.suite = $1 AND l.contents_in IS NULL AND l.removed_in IS NULL
      ORDER BY l.added_in, l.package_id LIMIT $2`,
     suite,
     limit,
+    window,
   );
 }
 

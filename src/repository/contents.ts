@@ -21,6 +21,8 @@ const PROMPT_BYTES = 1024 * 1024;
 const BACKLOG_BYTES = MAX_PATHS_BYTES;
 const MAX_PROMPT_ENTRIES = 100;
 const MAX_BACKLOG_ENTRIES = 2000;
+/** After a large import nearly all are unread for a while: no publication looks through them. */
+const PROMPT_WINDOW = 500;
 
 /** What is written down of a list; of one with too many paths, that there is nothing to list. */
 export async function packPaths(list: PathList): Promise<PackedPaths> {
@@ -76,8 +78,9 @@ export async function gatherContents(
 ): Promise<Entry[]> {
   if (!suite.options.contents) return [];
   const removed = new Set(change.removals.map(({ component, row }) => `${component} ${row.id}`));
-  const most = change.isBacklog ? MAX_BACKLOG_ENTRIES : MAX_PROMPT_ENTRIES;
-  const late = await listLateContents(sql, suite.name, most);
+  const late = change.isBacklog
+    ? await listLateContents(sql, suite.name, MAX_BACKLOG_ENTRIES)
+    : await listLateContents(sql, suite.name, MAX_PROMPT_ENTRIES, PROMPT_WINDOW);
   const staying = late.filter(({ listed_in, id }) => !removed.has(`${listed_in} ${id}`));
   const due = takeLate(staying, change.isBacklog ? BACKLOG_BYTES : PROMPT_BYTES);
   const entering = await loadLines(sql, due);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { listLateContents } from '../../src/catalog/contents.ts';
 import { findListedPackages } from '../../src/catalog/packages.ts';
 import { ContentsBacklog } from '../../src/repository/contents-backlog.ts';
 import { readPublishedFile } from '../../src/repository/published-files.ts';
@@ -165,6 +166,22 @@ describe('lines that are late', () => {
     expect((await readLines()).slice(-2)).toEqual(['usr/a\tadmin/a', 'usr/b\tadmin/b']);
     await new ContentsBacklog(parts).work();
     expect(publicationOf()).toBe(before + 1);
+  });
+
+  it('are looked for among the oldest alone where a package waits for its publication', async () => {
+    await publish();
+    for (const name of ['a', 'b', 'c']) {
+      await ingest(parts, [packageOf({ name, paths: [`./usr/${name}`] })]);
+    }
+    const { catalog } = parts;
+    await catalog.run('UPDATE listing SET contents_in = NULL');
+    await catalog.run(`DELETE FROM package_contents WHERE package_id IN
+      (SELECT id FROM package WHERE name IN ('a', 'b'))`);
+    const find = async (window?: number): Promise<string[]> =>
+      (await listLateContents(catalog, 'stable', 10, window)).map(({ name }) => name);
+    expect(await find(2)).toEqual([]);
+    expect(await find(3)).toEqual(['c']);
+    expect(await find()).toEqual(['c']);
   });
 
   it('of a suite that begins to ask for them come too', async () => {
