@@ -3,22 +3,11 @@
  * another or ten at once. Answers are told apart by their length alone, which is that of the first, so
  * that the load is cheap. It has a core of its own and its CPU time is not counted.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
+import type { Bearer } from '../handshakes.ts';
 
 /** Both servers close a connection after a thousand. */
 const MOST_ON_ONE = 999;
-
-export interface Bearer {
-  context: SecureContext;
-}
-
-export function loadBearer(folder: string, name: string): Bearer {
-  const read = (file: string): Buffer => readFileSync(join(folder, file));
-  const identity = { cert: read(`${name}.crt`), key: read(`${name}.key`), ca: read('ca.crt') };
-  return { context: createSecureContext({ ...identity, ecdhCurve: 'X25519' }) };
-}
 
 export interface Wanted {
   path: string;

@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { askMany } from '../handshakes.ts';
+import { askMany, loadBearer } from '../handshakes.ts';
 import { findNginx, type NginxServer, startNginx } from '../nginx.ts';
 import { openCorpus } from '../publish/corpus.ts';
 import { readThreadsCpu } from '../publish/cost.ts';
@@ -17,7 +17,7 @@ import { importFolder, prepareOwn } from '../publish/own.ts';
 import { ARCHITECTURE, SUITE } from '../publish/peer.ts';
 import { type BenchServer, makeDataDirectory, startServer } from '../server.ts';
 import { type Apt, copyApt, openApt } from './apt.ts';
-import { ask, loadBearer, type Wanted } from './load.ts';
+import { ask, type Wanted } from './load.ts';
 import { compare, type Peer, type Row } from './rounds.ts';
 
 const ROUNDS = 7;

@@ -11,11 +11,11 @@ import {
   type PackedPaths,
 } from '../catalog/contents.ts';
 import { listSuites } from '../catalog/suites.ts';
-import { readPackage, verifyData } from '../deb/archive.ts';
-import { PathList } from '../deb/contents.ts';
+import { readPackage } from '../deb/archive.ts';
 import { RefusalError } from '../errors.ts';
 import { openObjectSource } from '../storage/object-source.ts';
 import { packPaths } from './contents.ts';
+import { readToEnd } from './early-proof.ts';
 import type { Publisher } from './publisher.ts';
 import type { Repository } from './repository.ts';
 import { readSuiteRow } from './suites.ts';
@@ -27,17 +27,13 @@ const PACKAGES_AT_ONCE = 50;
 /** After so many that were read there is a publication. */
 const PACKAGES_TO_PUBLISH = 2000;
 const BEGINNING: ListingCursor = { added_in: -1, id: '' };
-const MAX_DATA_BYTES = 64 * 1024 ** 3;
 const MAX_PAUSE_MS = 1000;
 
 async function readPaths(parts: Repository, filename: string): Promise<PackedPaths | undefined> {
   const source = await openObjectSource(parts.storage, filename);
   if (!source) return undefined;
-  const list = new PathList();
-  const archive = await readPackage(source);
-  const limits = { outputBytes: MAX_DATA_BYTES };
-  await verifyData(source, archive, limits, (path) => list.add(path));
-  return packPaths(list);
+  const { paths } = await readToEnd(source, await readPackage(source));
+  return packPaths(paths);
 }
 
 export class ContentsBacklog {

@@ -12,6 +12,7 @@ import { kindOf } from '../deb/kind.ts';
 import { poolKey } from '../deb/layout.ts';
 import { type RefusalCode, RefusalError, systemCode } from '../errors.ts';
 import { openFileSource } from '../storage/file-source.ts';
+import { MAX_DATA_BYTES } from './early-proof.ts';
 import type {
   BinaryJob,
   Expected,
@@ -25,8 +26,6 @@ import type {
 /** A file up to this size is read in one piece. */
 const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
 const SHARED_BYTES = 256 * 1024;
-/** data.tar may unpack to this much; past it a package is refused as a bomb. */
-const MAX_DATA_BYTES = 64 * 1024 ** 3;
 
 const refuse = (code: RefusalCode, why: string): RefusalError => new RefusalError(code, why);
 
