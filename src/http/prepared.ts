@@ -48,9 +48,8 @@ function prepare(publication: LivePublication): ReadonlyMap<string, Prepared> {
 }
 
 const isSame = ({ headers }: IncomingMessage, file: Prepared): boolean =>
-  headers['if-none-match'] === undefined && headers['if-modified-since'] === file.date
-    ? true
-    : isUnchanged(headers, file);
+  (headers['if-none-match'] === undefined && headers['if-modified-since'] === file.date) ||
+  isUnchanged(headers, file);
 
 /** Whether it was answered; how many bytes of a body that were. */
 export function answerPrepared(

@@ -3,14 +3,15 @@
  * Floor 3.
  */
 import type { PackedPaths } from '../catalog/contents.ts';
-import { readPackage } from '../deb/archive.ts';
+import { type PackageArchive, readPackage } from '../deb/archive.ts';
+import type { PathList } from '../deb/contents.ts';
 import { type Control, parseControl } from '../deb/control.ts';
 import { holdsSymbols, kindOf } from '../deb/kind.ts';
 import type { PackageKind } from '../deb/layout.ts';
 import { matchesPattern } from '../deb/names.ts';
 import { RefusalError } from '../errors.ts';
 import { packPaths } from './contents.ts';
-import { type Proof, readToEnd } from './early-proof.ts';
+import { readToEnd } from './early-proof.ts';
 import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
 import type { Suite } from './suites.ts';
 
@@ -54,24 +55,30 @@ export async function proveBinary(
   suite: Suite,
   named: string,
 ): Promise<ProvenBinary> {
-  const { archive, paths } = await proveFile(file, (found) => checkAllowed(request, found));
-  const control = parseControl(archive.control);
-  checkAllowed(request, control.name);
+  const { control, paths } = await proveFile(file, (archive) => {
+    const found = parseControl(archive.control);
+    checkAllowed(request, found.name);
+    return found;
+  });
   checkArchitecture(control, suite);
   const kind = kindOf(control, named);
   const isDebug = holdsSymbols(control, kind);
   return { control, kind, contents: await packPaths(paths), isDebug, file };
 }
 
-/** @param check of the name, before data.tar is read. */
-async function proveFile(file: ReceivedFile, check: (name: string) => void): Promise<Proof> {
+/** @param accept reads the control file, and refuses it before data.tar is read. */
+async function proveFile(
+  file: ReceivedFile,
+  accept: (archive: PackageArchive) => Control,
+): Promise<{ control: Control; paths: PathList }> {
   const early = file.path === undefined ? undefined : await file.proof;
-  if (early) return early;
+  if (early) return { control: accept(early.archive), paths: early.paths };
   const source = await openReceivedFile(file);
   try {
     const archive = await readPackage(source);
-    check(parseControl(archive.control).name);
-    return await readToEnd(source, archive);
+    const control = accept(archive);
+    const { paths } = await readToEnd(source, archive);
+    return { control, paths };
   } finally {
     await source.close();
   }
