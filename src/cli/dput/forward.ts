@@ -3,11 +3,11 @@
  * programs that have none: one file after another, held by the server until the .changes comes. Every
  * user of this machine can connect, so the path begins with a secret. Source: RFC 9110. Floor 9.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ClientRequest, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type Agent, request as httpsRequest } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { createServer } from '../../plain-http.ts';
+import { isSameSecret } from '../../secret.ts';
 
 /** Where uploads go, and how they are meant there. */
 export interface Destination {
@@ -32,8 +32,6 @@ interface Verdict {
   detail: string;
 }
 
-const digest = (value: string): Buffer => createHash('sha256').update(value).digest();
-
 /** dput shows no more of a refusal than its first line. */
 const MAX_REASON_CHARACTERS = 300;
 const asReason = (sentence: string): string =>
@@ -51,7 +49,7 @@ function readPlace(
   { token, suites }: ForwardParts,
 ): { suite: string; file: string } | Verdict {
   const [, shown = '', suite = '', file = '', ...rest] = url.split('/');
-  if (!timingSafeEqual(digest(shown), digest(token))) return refuse(404, 'Not found');
+  if (!isSameSecret(shown, token)) return refuse(404, 'Not found');
   // What a page in a browser sends has one of these; no program for uploads does.
   if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) {
     return refuse(403, 'An upload must not come from a page');

@@ -3,9 +3,10 @@
  * where. Each header must be there once and is gone afterwards; the whole certificate is read again.
  * Source: ngx_http_ssl_module ($ssl_client_escaped_cert, $ssl_client_verify). Floor 7.
  */
-import { createHash, timingSafeEqual, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { isSameSecret } from '../../secret.ts';
 
 /** nginx sets every one of them, so that what a client sends under these names never arrives. */
 export const HANDOVER_HEADERS = {
@@ -37,15 +38,13 @@ function take({ headers, rawHeaders }: IncomingMessage, part: HandoverPart): str
   return found.length === 1 ? found[0] : undefined;
 }
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
 /** Undefined for whoever does not know the secret, however much else they say. */
 export function readHandover(request: IncomingMessage, secret: string): Handover | undefined {
   const shown = take(request, 'secret');
   const verify = take(request, 'verify');
   const certificate = take(request, 'certificate');
   const address = take(request, 'address');
-  if (shown === undefined || !timingSafeEqual(digest(shown), digest(secret))) return undefined;
+  if (shown === undefined || !isSameSecret(shown, secret)) return undefined;
   return {
     verify: verify ?? 'NONE',
     certificate: certificate ?? '',

@@ -4,10 +4,10 @@
  * says which certificate was shown; who that is, and whether it may, is judged here once more.
  * Floor 7.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Parts } from '../../operations/operation.ts';
 import { createServer } from '../../plain-http.ts';
+import { isSameSecret } from '../../secret.ts';
 import { admit, describeActor, type Presented } from '../identity.ts';
 import { sendRefusal } from '../refusals.ts';
 import { rememberActor } from '../session.ts';
@@ -31,8 +31,6 @@ export interface Caller {
 export const writeCaller = (caller: Caller): string =>
   Buffer.from(JSON.stringify(caller)).toString('base64url');
 
-const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
 /** Undefined for whoever is none of our workers. */
 function readCaller(request: IncomingMessage, token: string): Caller | undefined {
   const header = request.headers[CALLER_HEADER];
@@ -40,7 +38,7 @@ function readCaller(request: IncomingMessage, token: string): Caller | undefined
   try {
     const text = Buffer.from(String(header), 'base64url').toString('utf8');
     const caller = JSON.parse(text) as Caller;
-    return timingSafeEqual(digest(caller.token), digest(token)) ? caller : undefined;
+    return isSameSecret(caller.token, token) ? caller : undefined;
   } catch {
     return undefined;
   }
