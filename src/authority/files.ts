@@ -2,10 +2,10 @@
  * The folder certs/: names, modes, and writes that leave the old file or the new one, never half.
  * Keys are 0600, the folder 0700. Floor 3.
  */
-import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RefusalError, systemCode } from '../errors.ts';
+import { replaceFile } from '../storage/replace-file.ts';
 import { checkExposure } from './exposure.ts';
 import type { KeyAccess } from './key-access.ts';
 import { finishReplacing, replaceTogether } from './replacement.ts';
@@ -98,21 +98,8 @@ export async function openCertsFolder(data: string, access: KeyAccess): Promise<
       );
     },
     async write(file, content) {
-      const temporary = join(root, `.${file}.${randomBytes(6).toString('hex')}`);
-      try {
-        const handle = await open(temporary, 'wx', MODES[file]);
-        try {
-          await handle.writeFile(content);
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await rename(temporary, path(file));
-        await syncFolder();
-      } catch (error) {
-        await rm(temporary, { force: true });
-        throw error;
-      }
+      await replaceFile(path(file), content, MODES[file]);
+      await syncFolder();
     },
     async remove(file) {
       await rm(path(file), { force: true });

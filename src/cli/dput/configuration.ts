@@ -2,10 +2,10 @@
  * What dput and dput-ng need to know to upload through us, as files that only their owner may read:
  * the address in them is a key. Source: dput.cf(5), dput(5) of dput-ng. Floor 9.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { RefusalError, systemCode } from '../../errors.ts';
+import { replaceFile } from '../../storage/replace-file.ts';
 
 /** The name by which both programs know the first suite; the others are `aptkeep-SUITE`. */
 const HOST = 'aptkeep';
@@ -58,14 +58,10 @@ export function renderDputNg({ port, token }: DputTarget, suite: string): string
 }
 
 async function writeSecret(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const handle = await open(temporary, 'wx', 0o600);
-    await handle.writeFile(text).finally(() => handle.close());
-    await rename(temporary, path);
+    await replaceFile(path, text, 0o600);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {});
     throw new RefusalError('FILE_UNREADABLE', `--out: ${path}: ${systemCode(error)}`);
   }
 }

@@ -4,11 +4,12 @@
  * is replaced whole. Floor 7.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exportCrls } from '../../authority/crl.ts';
 import type { Trust } from '../../authority/trust.ts';
 import { RefusalError, systemCode } from '../../errors.ts';
+import { replaceFile } from '../../storage/replace-file.ts';
 import { HANDOVER_HEADERS } from './handover.ts';
 
 const MODES = { 'crl.pem': 0o644, 'client-ca.pem': 0o644, 'secret.conf': 0o600 } as const;
@@ -19,23 +20,8 @@ const SECRET_BYTES = 32;
 export const proxyFolder = (data: string): string => join(data, 'proxy');
 export const proxyPath = (data: string, file: ProxyFile): string => join(proxyFolder(data), file);
 
-async function replaceFile(data: string, file: ProxyFile, content: string): Promise<void> {
-  const temporary = join(proxyFolder(data), `.${file}.${randomBytes(6).toString('hex')}`);
-  try {
-    const handle = await open(temporary, 'wx', MODES[file]);
-    try {
-      await handle.chmod(MODES[file]);
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, proxyPath(data, file));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
+const write = (data: string, file: ProxyFile, content: string): Promise<void> =>
+  replaceFile(proxyPath(data, file), content, MODES[file]);
 
 /** nginx's workers, of another user, have to get through to the socket. */
 export async function openProxyFolder(data: string): Promise<void> {
@@ -65,17 +51,13 @@ export async function openSecret(data: string): Promise<string> {
     if (secret !== undefined) return secret;
   }
   const secret = randomBytes(SECRET_BYTES).toString('hex');
-  await replaceFile(
-    data,
-    'secret.conf',
-    `proxy_set_header ${HANDOVER_HEADERS.secret} "${secret}";\n`,
-  );
+  await write(data, 'secret.conf', `proxy_set_header ${HANDOVER_HEADERS.secret} "${secret}";\n`);
   return secret;
 }
 
 /** What nginx checks certificates by, as it stands now. */
 export async function writeProxyTrust(data: string, trust: Trust): Promise<void> {
   const authorities = trust.authorities.map(({ pem }) => `${pem.trimEnd()}\n`).join('');
-  await replaceFile(data, 'client-ca.pem', authorities);
-  await replaceFile(data, 'crl.pem', exportCrls(trust));
+  await write(data, 'client-ca.pem', authorities);
+  await write(data, 'crl.pem', exportCrls(trust));
 }
