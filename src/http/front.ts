@@ -5,23 +5,14 @@
 import type { RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Parts } from '../operations/operation.ts';
-import { openFilesByHash } from './by-hash.ts';
-import { isFileUrl, serveFile } from './files.ts';
 import { drainServer, type Front, listen } from './listen.ts';
 import { createGate, describeGate } from './server.ts';
-import { rememberActor } from './session.ts';
+import { createServe, describeFiles } from './serving.ts';
 import { canSharePort } from './workers/bound-port.ts';
 import { startWorkers } from './workers/workers.ts';
 
 async function openGate(parts: Parts, app: RequestListener): Promise<Front> {
-  const { repository, readers, activity, log } = parts;
-  const byHash = openFilesByHash(repository.catalog);
-  const fileParts = { repository, readers, byHash, activity, log };
-  const gate = await createGate(describeGate(parts), (request, response, actor) => {
-    if (isFileUrl(request.url ?? '')) return serveFile(fileParts, request, response, actor);
-    rememberActor(request, actor);
-    app(request, response);
-  });
+  const gate = await createGate(describeGate(parts), createServe(describeFiles(parts), app));
   const close = async (): Promise<void> => {
     await gate.close();
     gate.server.close();

@@ -10,9 +10,9 @@ import type { Actor, Parts } from '../operations/operation.ts';
 import { Changelogs } from '../repository/changelogs.ts';
 import { readSnapshotTime, type Snapshot, Snapshots } from '../repository/snapshots.ts';
 import { readSuiteRow } from '../repository/suites.ts';
-import { openFilesByHash } from './by-hash.ts';
 import { serveFile } from './files.ts';
 import { decodePath } from './resources.ts';
+import { describeFiles } from './serving.ts';
 import { actorOf } from './session.ts';
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -102,9 +102,7 @@ export function createPastRouter(parts: Parts): Router {
   const router = express.Router();
   const snapshots = new Snapshots(parts.repository);
   const changelogs = new Changelogs(parts.repository);
-  const { repository, readers, activity, log } = parts;
-  const byHash = openFilesByHash(repository.catalog);
-  const fileParts = { repository, readers, byHash, activity, log };
+  const fileParts = describeFiles(parts);
   router.use(
     '/snapshots',
     serve(async (request, response, path) => {

@@ -9,9 +9,7 @@ import type { TrustChange } from '../../authority/trust.ts';
 import { RefusalError } from '../../errors.ts';
 import type { Parts } from '../../operations/operation.ts';
 import { createServer } from '../../plain-http.ts';
-import { openFilesByHash } from '../by-hash.ts';
 import { Connections } from '../connections.ts';
-import { type FileParts, isFileUrl, serveFile } from '../files.ts';
 import { createGateAudit, type GateAudit } from '../gate-audit.ts';
 import { describeUnknown } from '../gate-refusal.ts';
 import type { Presented } from '../identity.ts';
@@ -20,7 +18,7 @@ import { watchLapse } from '../lapse.ts';
 import { drainServer } from '../listen.ts';
 import { sendRefusal } from '../refusals.ts';
 import { describeGate } from '../server.ts';
-import { rememberActor } from '../session.ts';
+import { createServe, describeFiles } from '../serving.ts';
 import { ShownCertificates } from '../shown-certificates.ts';
 import { type Handover, readClaim, readHandover, readShownCertificate } from './handover.ts';
 import { locatePooled, proxySocketPath } from './nginx.ts';
@@ -68,12 +66,6 @@ class Handovers {
   }
 }
 
-function describeFiles({ config, repository, readers, activity, log }: Parts): FileParts {
-  const byHash = openFilesByHash(repository.catalog);
-  const files = { repository, readers, byHash, activity, log };
-  return config.values['proxy.sendFiles'] ? { ...files, redirect: locatePooled } : files;
-}
-
 /**
  * Listens where nginx hands over, and keeps what nginx checks by.
  * @throws RefusalError CONFIG_INVALID, KEY_EXPOSED
@@ -88,18 +80,10 @@ export async function openProxy(parts: Parts, app: RequestListener): Promise<Pro
   const audit = createGateAudit({ append: gate.append, log, now });
   const handovers = new Handovers(parts, audit);
   const files = describeFiles(parts);
+  const redirect = config.values['proxy.sendFiles'] ? { redirect: locatePooled } : {};
+  const serve = createServe({ ...files, ...redirect }, app);
   let draining = false;
-  const judge = createJudge(
-    gate,
-    connections,
-    audit,
-    (request, response, actor) => {
-      if (isFileUrl(request.url ?? '')) return serveFile(files, request, response, actor);
-      rememberActor(request, actor);
-      app(request, response);
-    },
-    () => draining,
-  );
+  const judge = createJudge(gate, connections, audit, serve, () => draining);
   const take = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request;
     const handover = readHandover(request, secret);
