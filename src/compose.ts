@@ -28,6 +28,7 @@ import { Incoming } from './repository/incoming.ts';
 import { Indexes } from './repository/indexes.ts';
 import { loadLivePublications } from './repository/live.ts';
 import { Mirror } from './repository/mirror.ts';
+import { Prover } from './repository/prover.ts';
 import { signSuiteAgain } from './repository/publications.ts';
 import type { PublishParts } from './repository/publish.ts';
 import { Publisher } from './repository/publisher.ts';
@@ -131,6 +132,7 @@ export async function openRepository(
   const distsStaging = join(config.data, 'dists', '.staging');
   const parts: PublishParts = {
     ...{ ...shared, catalog, storage, staging, signingKeys },
+    prover: new Prover(),
     indexes: new Indexes(catalog, storage, shared.log),
     live: await loadLivePublications(catalog),
     mirror: new Mirror({ storage, staging: distsStaging, log: shared.log }),
@@ -143,6 +145,7 @@ export async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.prover.close();
       await parts.indexes.close();
       await parts.mirror.flush();
       await storage.close();

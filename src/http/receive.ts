@@ -3,23 +3,15 @@
  * they are few, nothing left behind when it fails. Floor 7.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, rm, unlink } from 'node:fs/promises';
-import { finished, type Readable, type Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { ChecksumTap } from '../deb/checksums.ts';
+import { rm, unlink } from 'node:fs/promises';
+import { type Readable, type Writable, finished as whenFinished } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { RefusalError, systemCode } from '../errors.ts';
 import type { Parts } from '../operations/operation.ts';
-import { type Proof, proveEarly } from '../repository/early-proof.ts';
 import type { ReceivedFile } from '../repository/ingest.ts';
-import { GrowingSource } from '../storage/growing-source.ts';
+import { type EarlyProof, MIN_PROVEN_BYTES } from '../repository/prover.ts';
 import { createStagingFile } from '../storage/staging.ts';
-
-const WRITE_BYTES = 1_048_576;
-/** So much goes to the disk together: the rest of a large file that is synced at its end is short. */
-const SYNC_BYTES = 8 * 1_048_576;
-
-/** Less is read in no time once it is there. */
-const MIN_PROVEN_BYTES = 262_144;
+import { StagingWriter } from '../storage/staging-writer.ts';
 
 /** A body of so many bytes is kept in memory: it is read several times before it is placed. */
 const MAX_KEPT_BYTES = 32_768;
@@ -58,82 +50,33 @@ async function receiveStream(
   announced: number,
 ): Promise<ReceivedFile & { path: string }> {
   const { path, handle } = await createStagingFile(parts.repository.staging);
-  const tap = new ChecksumTap({ limitBytes: parts.config.values['upload.maxSize'] });
-  let early: EarlyProof | undefined;
+  const early = beginProof(parts, path, announced);
   try {
-    early = await beginProof(path, announced);
-    pour(body, tap);
-    await pipeline(tap, (chunks: AsyncIterable<Buffer>) =>
-      writeChunks(handle, chunks, (written) => early?.source.advance(written)),
-    );
+    const writer = new StagingWriter(handle, {
+      limitBytes: parts.config.values['upload.maxSize'],
+      onWritten: (written) => early?.advance(written),
+    });
+    pour(body, writer);
+    await finished(writer);
     await handle.close();
-    parts.activity.bytesReceived += tap.size;
-    const proof = tap.size === announced ? early?.proof : undefined;
-    return { path, size: tap.size, sha256: tap.sha256, ...(proof && { proof }) };
+    const { size, sha256 } = writer;
+    parts.activity.bytesReceived += size;
+    const proof = size === announced ? early?.proof : undefined;
+    return { path, size, sha256, ...(proof && { proof }) };
   } catch (error) {
     await handle.close().catch(() => {});
     await rm(path, { force: true });
     throw explain(error);
   } finally {
     // Of no effect on what has come whole.
-    early?.source.fail(new Error('the upload has ended'));
+    early?.end();
   }
-}
-
-interface EarlyProof {
-  source: GrowingSource;
-  proof: Promise<Proof | undefined>;
 }
 
 /** Only where it is known how much will come: the readers of a package ask for its end. */
-async function beginProof(path: string, announced: number): Promise<EarlyProof | undefined> {
+function beginProof(parts: Parts, path: string, announced: number): EarlyProof | undefined {
   if (announced < MIN_PROVEN_BYTES || !Number.isFinite(announced)) return undefined;
-  const source = await GrowingSource.open(path, announced);
-  return { source, proof: proveEarly(source).finally(() => source.close()) };
-}
-
-/** TLS hands over 16 KiB at a time. The disk is given what there is while more comes. */
-async function writeChunks(
-  handle: FileHandle,
-  chunks: AsyncIterable<Buffer>,
-  tell: (written: number) => void,
-): Promise<void> {
-  let batch: Buffer[] = [];
-  let batched = 0;
-  let written = 0;
-  let unsynced = 0;
-  let syncing = Promise.resolve();
-  const flush = async (): Promise<void> => {
-    await writeAll(handle, batch);
-    batch = [];
-    written += batched;
-    tell(written);
-    unsynced += batched;
-    batched = 0;
-    if (unsynced < SYNC_BYTES) return;
-    // One at a time; who writes faster than the disk waits for it here.
-    await syncing;
-    unsynced = 0;
-    syncing = handle.datasync();
-    syncing.catch(() => {});
-  };
-  for await (const chunk of chunks) {
-    batch.push(chunk);
-    batched += chunk.length;
-    if (batched >= WRITE_BYTES) await flush();
-  }
-  if (batched > 0) await flush();
-  await syncing;
-}
-
-/** A disk that is nearly full takes less than it is given, and says why when it is given the rest. */
-async function writeAll(handle: FileHandle, batch: readonly Buffer[]): Promise<void> {
-  const size = batch.reduce((sum, { length }) => sum + length, 0);
-  let { bytesWritten: written } = await handle.writev(batch);
-  while (written < size) {
-    const rest = Buffer.concat(batch).subarray(written);
-    written += (await handle.write(rest)).bytesWritten;
-  }
+  return parts.repository.prover.begin(path, announced);
 }
 
 /**
@@ -141,7 +84,7 @@ async function writeAll(handle: FileHandle, batch: readonly Buffer[]): Promise<v
  * rest of it has to be read before the peer reads why.
  */
 function pour(body: Readable, target: Writable): void {
-  finished(body, { writable: false }, (error) => {
+  whenFinished(body, { writable: false }, (error) => {
     if (error) target.destroy(error);
   });
   body.pipe(target);

@@ -4,7 +4,6 @@
  */
 import type { PackedPaths } from '../catalog/contents.ts';
 import { type PackageArchive, readPackage } from '../deb/archive.ts';
-import type { PathList } from '../deb/contents.ts';
 import { type Control, parseControl } from '../deb/control.ts';
 import { holdsSymbols, kindOf } from '../deb/kind.ts';
 import type { PackageKind } from '../deb/layout.ts';
@@ -13,6 +12,7 @@ import { RefusalError } from '../errors.ts';
 import { packPaths } from './contents.ts';
 import { readToEnd } from './early-proof.ts';
 import { type IngestRequest, openReceivedFile, type ReceivedFile } from './ingest-request.ts';
+import { MIN_PROVEN_BYTES, type Prover } from './prover.ts';
 import type { Suite } from './suites.ts';
 
 export interface ProvenBinary {
@@ -50,12 +50,13 @@ function checkArchitecture(control: Control, suite: Suite): void {
  * @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE, PACKAGE_FORBIDDEN
  */
 export async function proveBinary(
+  prover: Prover,
   file: ReceivedFile,
   request: IngestRequest,
   suite: Suite,
   named: string,
 ): Promise<ProvenBinary> {
-  const { control, paths } = await proveFile(file, (archive) => {
+  const { control, paths } = await proveFile(prover, file, (archive) => {
     const found = parseControl(archive.control);
     checkAllowed(request, found.name);
     return found;
@@ -68,16 +69,20 @@ export async function proveBinary(
 
 /** @param accept reads the control file, and refuses it before data.tar is read. */
 async function proveFile(
+  prover: Prover,
   file: ReceivedFile,
   accept: (archive: PackageArchive) => Control,
-): Promise<{ control: Control; paths: PathList }> {
+): Promise<{ control: Control; paths: Uint8Array }> {
   const early = file.path === undefined ? undefined : await file.proof;
   if (early) return { control: accept(early.archive), paths: early.paths };
   const source = await openReceivedFile(file);
   try {
     const archive = await readPackage(source);
     const control = accept(archive);
-    const { paths } = await readToEnd(source, archive);
+    const isLarge = file.path !== undefined && file.size >= MIN_PROVEN_BYTES;
+    const { paths } = await (isLarge
+      ? prover.prove(file.path, file.size)
+      : readToEnd(source, archive));
     return { control, paths };
   } finally {
     await source.close();

@@ -10,7 +10,7 @@ import {
 } from '../catalog/contents.ts';
 import type { SqlExecutor } from '../catalog/sql.ts';
 import { compressGzip, uncompressGzip } from '../deb/at-once.ts';
-import { locate, MAX_PATHS_BYTES, type PathList, renderContents } from '../deb/contents.ts';
+import { locate, MAX_PATHS_BYTES, renderContents } from '../deb/contents.ts';
 import type { Change } from './change.ts';
 import type { Entry } from './index-definitions.ts';
 import type { Suite } from './suites.ts';
@@ -25,8 +25,7 @@ const MAX_BACKLOG_ENTRIES = 2000;
 const PROMPT_WINDOW = 500;
 
 /** What is written down of a list; of one with too many paths, that there is nothing to list. */
-export async function packPaths(list: PathList): Promise<PackedPaths> {
-  const paths = list.toBuffer();
+export async function packPaths(paths: Uint8Array): Promise<PackedPaths> {
   return { paths: await compressGzip(paths), size: paths.length };
 }
 

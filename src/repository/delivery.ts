@@ -133,7 +133,7 @@ class Assembly {
     file: ReceivedFile,
     { changes, named = '' }: { changes?: Changes; named?: string } = {},
   ): Promise<void> {
-    const proven = await proveBinary(file, this.#request, this.#suite, named);
+    const proven = await proveBinary(this.#parts.prover, file, this.#request, this.#suite, named);
     this.delivery.stock.use(file);
     const { control, isDebug } = proven;
     if (changes) checkBelongs(changes, control.source, control.name, control.architecture);

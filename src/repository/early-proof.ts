@@ -12,14 +12,15 @@ export const MAX_DATA_BYTES = 64 * 1024 ** 3;
 /** What is known of a package whose every byte was read. */
 export interface Proof {
   archive: PackageArchive;
-  paths: PathList;
+  /** Of all files in data.tar, a newline after each. */
+  paths: Uint8Array;
 }
 
 /** @throws RefusalError PACKAGE_MALFORMED, PACKAGE_UNACCEPTABLE */
 export async function readToEnd(source: ByteSource, archive: PackageArchive): Promise<Proof> {
   const paths = new PathList();
   await verifyData(source, archive, { outputBytes: MAX_DATA_BYTES }, (path) => paths.add(path));
-  return { archive, paths };
+  return { archive, paths: paths.toBuffer() };
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Catalog } from '../catalog/sql.ts';
 import type { Logger } from '../log.ts';
 import type { SigningKey } from '../signing/signing-key.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { Prover } from './prover.ts';
 
 export interface Repository {
   catalog: Catalog;
@@ -19,5 +20,6 @@ export interface Repository {
   readonly signingKeys: SigningKey[];
   /** Milliseconds since the epoch. */
   now: () => number;
+  prover: Prover;
   log: Logger;
 }

@@ -1,8 +1,9 @@
 /**
  * A staged file as the parsers of deb/ read it while it is still being written: who asks for bytes
- * that are not there yet waits for them. Floor 2.
+ * that are not there yet waits for them. For a thread of its own: what is there was written a moment
+ * ago, so it is read at once. Floor 2.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { ByteSource } from '../deb/byte-source.ts';
 
 const CHUNK_BYTES = 1_048_576;
@@ -10,18 +11,14 @@ const CHUNK_BYTES = 1_048_576;
 export class GrowingSource implements ByteSource {
   /** What it will have in the end. */
   readonly size: number;
-  readonly #handle: FileHandle;
+  readonly #file: number;
   #written = 0;
   #error: Error | undefined;
   #wake: (() => void)[] = [];
 
-  private constructor(handle: FileHandle, size: number) {
-    this.#handle = handle;
+  constructor(path: string, size: number) {
+    this.#file = openSync(path, 'r');
     this.size = size;
-  }
-
-  static async open(path: string, size: number): Promise<GrowingSource> {
-    return new GrowingSource(await open(path, 'r'), size);
   }
 
   /** So many bytes are in the file now; they do not change any more. */
@@ -53,12 +50,10 @@ export class GrowingSource implements ByteSource {
     const stop = Math.min(end, this.size);
     await this.#reach(stop);
     const buffer = Buffer.allocUnsafe(Math.max(stop - start, 0));
-    let filled = 0;
-    while (filled < buffer.length) {
-      const left = buffer.length - filled;
-      const { bytesRead } = await this.#handle.read(buffer, filled, left, start + filled);
-      if (bytesRead === 0) throw new Error('a staged file is shorter than what was written to it');
-      filled += bytesRead;
+    for (let filled = 0; filled < buffer.length; ) {
+      const read = readSync(this.#file, buffer, filled, buffer.length - filled, start + filled);
+      if (read === 0) throw new Error('a staged file is shorter than what was written to it');
+      filled += read;
     }
     return buffer;
   }
@@ -70,7 +65,7 @@ export class GrowingSource implements ByteSource {
     }
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  close(): void {
+    closeSync(this.#file);
   }
 }

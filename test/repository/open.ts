@@ -20,6 +20,7 @@ import {
 } from '../../src/repository/ingest.ts';
 import { loadLivePublications } from '../../src/repository/live.ts';
 import { Mirror } from '../../src/repository/mirror.ts';
+import { Prover } from '../../src/repository/prover.ts';
 import type { PublishParts } from '../../src/repository/publish.ts';
 import { findFileByHash, readPublishedFile } from '../../src/repository/published-files.ts';
 import { Publisher } from '../../src/repository/publisher.ts';
@@ -96,6 +97,7 @@ export async function openRepository(
     live: await loadLivePublications(catalog),
     mirror: new Mirror({ storage, staging: join(root, 'dists/.staging'), log }),
     now,
+    prover: new Prover(),
     url: () => 'https://repo.example.org:8443',
     log,
   };
@@ -106,6 +108,7 @@ export async function openRepository(
     openedAt: Date.now(),
     async close() {
       await publisher.settle();
+      await parts.prover.close();
       await parts.indexes.close();
       await parts.mirror.flush();
       await storage.close();

@@ -1,0 +1,34 @@
+/** The thread that reads large package files to their end, several at a time. Floor 3. */
+import { parentPort } from 'node:worker_threads';
+import { readPackage } from '../deb/archive.ts';
+import { RefusalError } from '../errors.ts';
+import { GrowingSource } from '../storage/growing-source.ts';
+import { proveEarly, readToEnd } from './early-proof.ts';
+import type { ProofAnswer, ProofJob, ProofOrder } from './prover.ts';
+
+/** Of the files that are being read. */
+const sources = new Map<number, GrowingSource>();
+
+async function read({ id, path, size, written, isComing }: ProofJob): Promise<ProofAnswer> {
+  let source: GrowingSource | undefined;
+  try {
+    source = new GrowingSource(path, size);
+    source.advance(written);
+    sources.set(id, source);
+    if (isComing) return { id, proof: await proveEarly(source) };
+    return { id, proof: await readToEnd(source, await readPackage(source)) };
+  } catch (error) {
+    if (error instanceof RefusalError)
+      return { id, fault: { code: error.code, why: error.message } };
+    return { id, failure: String(error) };
+  } finally {
+    sources.delete(id);
+    source?.close();
+  }
+}
+
+parentPort?.on('message', async (order: ProofOrder) => {
+  if ('path' in order) parentPort?.postMessage(await read(order));
+  else if ('written' in order) sources.get(order.id)?.advance(order.written);
+  else sources.get(order.id)?.fail(new Error('no more of it will come'));
+});
