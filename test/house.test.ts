@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../src/cli/program.ts';
+import { PROCESS_FLAGS } from '../src/thread.ts';
 import { cleanEnvironment } from './e2e/command.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -26,6 +27,10 @@ async function runTool(name: string, args: readonly string[]): Promise<string> {
       `${error.stdout}${error.stderr}exit ${error.code}`,
   );
 }
+
+it('begins every Node alike, by its launcher or as a worker', () => {
+  expect(/^flags='(.*)'$/m.exec(read('bin/aptkeep'))?.[1]).toBe(PROCESS_FLAGS.join(' '));
+});
 
 const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(
   (file) => file.endsWith('.ts'),

@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AptRoot } from './apt-root.ts';
 import { createScratch, startProcess, succeed, waitFor } from './command.ts';
@@ -56,6 +57,17 @@ beforeAll(async () => {
 });
 
 describe('several workers', () => {
+  it('open no debugger for a signal that rotates the logs of others', async () => {
+    const workers = await listChildren(server.process.pid ?? 0);
+    expect(workers.length).toBe(WORKERS);
+    for (const pid of workers) process.kill(pid, 'SIGUSR1');
+    // A debugger is opened by a thread of its own, and says so.
+    await delay(500);
+    expect((await curl(observer, `${server.url}/v1/status`)).status).toBe(200);
+    expect(await listChildren(server.process.pid ?? 0)).toEqual(workers);
+    expect(server.output()).not.toMatch(/debugger/i);
+  });
+
   it('hand over what the main process alone knows: the past of a suite', async () => {
     await aptkeep('suite', 'set', 'stable', '--snapshots', '--data', data);
     const ask = (path: string, ...flags: string[]) => {

@@ -10,6 +10,7 @@ import type { AuditEntry } from '../../catalog/audit-chain.ts';
 import { RefusalError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { HashName, PublishedFile } from '../../repository/published-files.ts';
+import { PROCESS_FLAGS } from '../../thread.ts';
 import type { FindPast } from '../by-hash.ts';
 import type { Change, FromWorker, ToWorker } from './messages.ts';
 
@@ -67,7 +68,7 @@ export class WorkerProcess {
     this.#child = fork(ENTRY, [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', descriptor],
       env: environment(),
-      execArgv: [],
+      execArgv: [...PROCESS_FLAGS],
       serialization: 'advanced',
     });
     this.#startLimit = setTimeout(() => this.kill('it did not begin'), START_MS);
