@@ -13,6 +13,8 @@ export const MIN_PROVEN_BYTES = 262_144;
 
 const THREAD = new URL('./proof-thread.ts', import.meta.url);
 const IDLE_MS = 30_000;
+/** A thread that is woken for less spends its time on waking. */
+const TOLD_BYTES = 4 * 1_048_576;
 
 /** `written` bytes of the file at `path` are there; where it is still coming, the rest follows. */
 export interface ProofJob {
@@ -61,8 +63,13 @@ export class Prover {
     const tell = (order: ProofOrder): void => {
       if (this.#waiting.has(id)) this.#thread?.postMessage(order);
     };
+    let told = 0;
     return {
-      advance: (written) => tell({ id, written }),
+      advance: (written) => {
+        if (written < size && written - told < TOLD_BYTES) return;
+        told = written;
+        tell({ id, written });
+      },
       end: () => tell({ id, ended: true }),
       proof: proof.catch(() => undefined),
     };
