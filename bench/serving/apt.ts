@@ -12,6 +12,10 @@ export interface Apt {
   download(name: string): void;
   /** As on the first day. */
   forget(): void;
+  /** Keeps what it knows, for `recall`. */
+  keep(): void;
+  /** Knows what it knew then. */
+  recall(): void;
 }
 
 function replaceIn(folder: string, from: string, to: string): void {
@@ -56,12 +60,20 @@ function asApt(root: string): Apt {
     });
   };
   const clean = (): void => run('clean');
+  const lists = join(root, 'var/lib/apt/lists');
+  const kept = `${lists}-kept`;
+  const copy = (from: string, to: string): void => {
+    rmSync(to, { recursive: true, force: true });
+    cpSync(from, to, { recursive: true, preserveTimestamps: true });
+  };
   return {
     update: () => run('update'),
     download(name) {
       clean();
       run('install', '--download-only', '-y', name);
     },
-    forget: () => rmSync(join(root, 'var/lib/apt/lists'), { recursive: true, force: true }),
+    forget: () => rmSync(lists, { recursive: true, force: true }),
+    keep: () => copy(lists, kept),
+    recall: () => copy(kept, lists),
   };
 }

@@ -19,6 +19,8 @@ export interface Row {
   atMost?: number;
   /** At least this much of its speed, where that is a target. */
   atLeastSpeed?: number;
+  /** What stands before each run, and is not measured. */
+  prepare?: (peer: Peer) => void;
   run: (peer: Peer) => Promise<void>;
 }
 
@@ -27,7 +29,8 @@ interface Taken {
   cpu: number;
 }
 
-async function take(peer: Peer, run: Row['run']): Promise<Taken> {
+async function take(peer: Peer, { prepare, run }: Row): Promise<Taken> {
+  prepare?.(peer);
   const before = peer.cpu();
   const began = performance.now();
   await run(peer);
@@ -68,11 +71,11 @@ export async function compare(
 ): Promise<void> {
   for (const row of rows) {
     const all = new Map(peers.map(({ name }) => [name, [] as Taken[]]));
-    for (const peer of peers) await row.run(peer);
+    for (const peer of peers) await take(peer, row);
     for (let round = 0; round < rounds; round += 1) {
       for (let turn = 0; turn < peers.length; turn += 1) {
         const peer = peers[(round + turn) % peers.length];
-        if (peer) all.get(peer.name)?.push(await take(peer, row.run));
+        if (peer) all.get(peer.name)?.push(await take(peer, row));
       }
     }
     console.log(

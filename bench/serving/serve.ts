@@ -16,9 +16,9 @@ import { renderDeb } from '../publish/deb.ts';
 import { importFolder, prepareOwn } from '../publish/own.ts';
 import { ARCHITECTURE, SUITE } from '../publish/peer.ts';
 import { type BenchServer, makeDataDirectory, startServer } from '../server.ts';
-import { type Apt, copyApt, openApt } from './apt.ts';
 import { ask, type Wanted } from './load.ts';
 import { compare, type Peer, type Row } from './rounds.ts';
+import { compareApt } from './updates.ts';
 
 const ROUNDS = 7;
 const PACKAGES = 2000;
@@ -145,45 +145,6 @@ function describeRows({ data, tree }: Field): Row[] {
   ];
 }
 
-/** Wall time alone: nearly all of it is apt's own. */
-async function compareApt({ data, peers }: Field): Promise<void> {
-  const [own, stock] = [peers[0], peers[1]];
-  if (!own || !stock) return;
-  const roots = join(data, 'apt');
-  mkdirSync(roots);
-  const first = openApt(data, 'apt-host', join(roots, 'own'), SUITE);
-  const copy = copyApt(join(roots, 'own'), join(roots, 'nginx'), [own.port, stock.port]);
-  const again = copyApt(join(roots, 'own'), join(roots, 'control'), [own.port, stock.port]);
-  const apts = new Map<string, Apt>([
-    ['aptkeep', first],
-    [STOCK, copy],
-    ['nginx, control', again],
-  ]);
-  const asPeer = (name: string): Peer => ({ ...own, name, cpu: () => 0 });
-  const of = ({ name }: Peer): Apt => apts.get(name) ?? first;
-  for (const apt of apts.values()) apt.update();
-  const rows = [
-    ['apt-get update, nothing new', (apt: Apt) => apt.update()],
-    [
-      'apt-get update, from nothing',
-      (apt: Apt) => {
-        apt.forget();
-        apt.update();
-      },
-    ],
-    ['apt-get install -d, 80 MB', (apt: Apt) => apt.download('of-eighty')],
-  ] as const;
-  await compare(
-    [...apts.keys()].map(asPeer),
-    STOCK,
-    rows.map(([what, run]) => ({
-      ...{ what, count: 1, unit: 'runs', per: 1 },
-      run: async (peer: Peer) => run(of(peer)),
-    })),
-    9,
-  );
-}
-
 export async function measureServing(words: readonly string[]): Promise<void> {
   const version = findNginx();
   if (version === undefined) {
@@ -199,7 +160,7 @@ export async function measureServing(words: readonly string[]): Promise<void> {
       ({ what }) => words.length === 0 || words.some((word) => what.includes(word)),
     );
     await compare(field.peers, STOCK, rows, ROUNDS);
-    if (words.length === 0 || words.includes('apt')) await compareApt(field);
+    if (words.length === 0 || words.includes('apt')) await compareApt(field, STOCK);
   } finally {
     for (const one of field.nginx) await one.stop();
     await field.server.stop();
