@@ -42,6 +42,7 @@ const FLOORS: Record<string, number> = {
   'plain-http.ts': 0,
   'thread.ts': 0,
   'secret.ts': 0,
+  'byte-cache.ts': 0,
   'log.ts': 0,
 };
 

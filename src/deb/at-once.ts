@@ -46,14 +46,26 @@ const SMALL_WINDOW = { windowBits: 13, memLevel: 6, chunkSize: MAX_RAW_BYTES };
 const compressLater = promisify(gzip);
 const uncompressLater = promisify(gunzip);
 
+/** What comes out of a thread comes in pieces of this size at least: each is a turn of the thread. */
+const PIECE_BYTES = 64 * 1024;
+const MAX_PIECE_BYTES = 4 * 1024 * 1024;
+/** The little more is where the engine sees that nothing is left. */
+const SPARE_BYTES = 64;
+
 /** One gzip member; at once where it is small, off the main thread otherwise. */
 export async function compressGzip(raw: Uint8Array, level = 6): Promise<Buffer> {
-  if (raw.length > MAX_RAW_BYTES) return compressLater(raw, { level });
+  if (raw.length > MAX_RAW_BYTES) return compressLater(raw, { level, chunkSize: PIECE_BYTES });
   return gzipSync(raw, { level, ...SMALL_WINDOW });
 }
 
-/** What gzip members of our own unpack to; at once where they are small. @throws an error of zlib */
-export async function uncompressGzip(members: Uint8Array): Promise<Buffer> {
-  if (members.length > MAX_RAW_BYTES) return uncompressLater(members);
-  return decompressAtOnce(members, 'gz') ?? uncompressLater(members);
+/**
+ * What gzip members of our own unpack to; at once where they are small.
+ * @param rawBytes how many bytes that will be, if all is as it was.
+ * @throws an error of zlib
+ */
+export async function uncompressGzip(members: Uint8Array, rawBytes: number): Promise<Buffer> {
+  const wanted = Math.min(rawBytes + SPARE_BYTES, MAX_PIECE_BYTES);
+  const chunkSize = Math.max(wanted, MIN_CHUNK_BYTES);
+  if (members.length > MAX_RAW_BYTES) return uncompressLater(members, { chunkSize });
+  return decompressAtOnce(members, 'gz') ?? uncompressLater(members, { chunkSize });
 }

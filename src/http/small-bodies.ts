@@ -2,6 +2,7 @@
  * Indexes that many hosts ask for, whole and in memory: by their hash, so that what is kept is right
  * for ever, and bounded, the one that was asked for longest ago going first. Floor 7.
  */
+import { ByteCache } from '../byte-cache.ts';
 import type { ObjectPiece } from '../repository/published-files.ts';
 import type { Storage } from '../storage/storage.ts';
 import { PieceReader } from './send.ts';
@@ -10,19 +11,7 @@ import { PieceReader } from './send.ts';
 export const MAX_SMALL_BYTES = 1_048_576;
 const MAX_KEPT_BYTES = 16 * 1_048_576;
 
-const kept = new Map<string, Buffer>();
-let keptBytes = 0;
-
-function keep(sha256: string, bytes: Buffer): void {
-  keptBytes += bytes.length - (kept.get(sha256)?.length ?? 0);
-  kept.delete(sha256);
-  kept.set(sha256, bytes);
-  for (const [oldest, { length }] of kept) {
-    if (keptBytes <= MAX_KEPT_BYTES) return;
-    kept.delete(oldest);
-    keptBytes -= length;
-  }
-}
+const kept = new ByteCache(MAX_KEPT_BYTES);
 
 /** The bytes with this hash; read from their pieces where they are not in memory. */
 export async function readSmall(
@@ -31,16 +20,12 @@ export async function readSmall(
   pieces: readonly ObjectPiece[],
 ): Promise<Buffer> {
   const known = kept.get(sha256);
-  if (known) {
-    kept.delete(sha256);
-    kept.set(sha256, known);
-    return known;
-  }
+  if (known) return known;
   const reader = await PieceReader.open(storage, pieces);
   try {
     const bytes = Buffer.allocUnsafeSlow(reader.left);
     await reader.fill(bytes);
-    keep(sha256, bytes);
+    kept.keep(sha256, bytes);
     return bytes;
   } finally {
     await reader.close();

@@ -30,7 +30,8 @@ export async function packPaths(paths: Uint8Array): Promise<PackedPaths> {
 }
 
 async function renderLines({ component, row }: Entry, packed: PackedPaths): Promise<Entry> {
-  const paths = packed.size === 0 ? new Uint8Array() : await uncompressGzip(packed.paths);
+  const paths =
+    packed.size === 0 ? new Uint8Array() : await uncompressGzip(packed.paths, packed.size);
   return { component, row, lines: renderContents(paths, locate(row.name, row.stanza)) };
 }
 

@@ -38,7 +38,11 @@ export const GZIP_FORM: Form = {
   suffix: 'gz',
   memberBytes: 131_072,
   compress: async (raw) => ({ bytes: await compressGzip(raw, GZIP_LEVEL) }),
-  uncompress: (members) => uncompressGzip(members),
+  uncompress: (members, sizes) =>
+    uncompressGzip(
+      members,
+      sizes.reduce((sum, { raw }) => sum + raw, 0),
+    ),
   isPooled: true,
   head: NOTHING,
   tail: (members) => (members.length === 0 ? EMPTY_MEMBER : NOTHING),

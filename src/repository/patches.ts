@@ -73,7 +73,7 @@ async function readOrigin(
   patch: Patch,
   read: (patch: Patch) => Promise<Uint8Array>,
 ): Promise<Origin> {
-  const script = await uncompressGzip(await read(patch));
+  const script = await uncompressGzip(await read(patch), patch.script.size);
   if (fingerprint(script).sha256 !== patch.script.sha256) {
     throw new Error(`patch ${patch.name} is not what it was`);
   }

@@ -5,14 +5,18 @@
  */
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
+import { ByteCache } from '../byte-cache.ts';
 import { segmentKey } from '../deb/layout.ts';
+import { readObject } from '../storage/object-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Form } from './form.ts';
 import type { FilePart, Segment } from './segments.ts';
 import { finishAll } from './together.ts';
 
-/** What is kept of both forms together. */
-const CACHE_BYTES = 32 * 1024 * 1024;
+/** Of what is stored. */
+const STORED_BYTES = 20 * 1024 * 1024;
+/** Of what it unpacks to: all of an index of ten thousand packages. */
+const RAW_BYTES = 12 * 1024 * 1024;
 /** Members compressed a moment ago: two indexes often compress the same. */
 const MAX_COMPRESSED = 256;
 /** One thread of the pool's four stays free for whoever reads a file. */
@@ -24,9 +28,9 @@ const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes)
 
 export class SegmentStore {
   readonly #storage: Storage;
-  /** Key, or `raw` and key -> bytes; the least used first. */
-  readonly #cache = new Map<string, Buffer>();
-  #cacheBytes = 0;
+  readonly #stored = new ByteCache(STORED_BYTES);
+  /** By the key of what is stored. */
+  readonly #raw = new ByteCache(RAW_BYTES);
   /** Made and not yet written. */
   readonly #fresh = new Map<string, Buffer>();
   /** Being written. */
@@ -41,27 +45,27 @@ export class SegmentStore {
 
   /** @throws an error of code ENOENT where the object is gone. */
   async read({ key, size }: Pick<Segment, 'key' | 'size'>): Promise<Buffer> {
-    const known = this.#fresh.get(key) ?? this.#recall(key);
+    const known = this.#fresh.get(key) ?? this.#stored.get(key);
     if (known) return known;
-    const bytes = await buffer(await this.#storage.read(key));
+    const bytes = await readObject(this.#storage, key);
     if (bytes.length !== size) throw new Error(`${key} has ${bytes.length} bytes, not ${size}`);
-    this.#keep(key, bytes);
+    this.#stored.offer(key, bytes);
     return bytes;
   }
 
   /** Bytes of an object that need not be read whole. */
   async readPart({ key, size, slice }: FilePart): Promise<Buffer> {
     const offset = slice?.offset ?? 0;
-    const known = this.#fresh.get(key) ?? this.#recall(key);
+    const known = this.#fresh.get(key) ?? this.#stored.get(key);
     if (known) return known.subarray(offset, offset + size);
     return buffer(await this.#storage.read(key, { start: offset, end: offset + size - 1 }));
   }
 
   async readRaw(segment: Segment, form: Form): Promise<Buffer> {
-    const known = this.#recall(`raw ${segment.key}`);
+    const known = this.#raw.get(segment.key);
     if (known) return known;
     const raw = await form.uncompress(await this.read(segment), segment.members);
-    this.keepRaw(segment.key, raw);
+    this.#raw.offer(segment.key, raw);
     return raw;
   }
 
@@ -72,7 +76,7 @@ export class SegmentStore {
   }
 
   async readMemberRaw(segment: Segment, number: number, form: Form): Promise<Buffer> {
-    const known = this.#recall(`raw ${segment.key}`);
+    const known = this.#raw.get(segment.key);
     const sizes = segment.members.slice(number, number + 1);
     if (!known) return form.uncompress(await this.readMember(segment, number), sizes);
     const start = segment.members.slice(0, number).reduce((sum, { raw }) => sum + raw, 0);
@@ -80,7 +84,7 @@ export class SegmentStore {
   }
 
   keepRaw(key: string, raw: Buffer): void {
-    this.#keep(`raw ${key}`, raw);
+    this.#raw.keep(key, raw);
   }
 
   compress(form: Form, raw: Buffer): Promise<Compressed> {
@@ -135,7 +139,7 @@ export class SegmentStore {
   #write(key: string, bytes: Buffer): Promise<void> {
     const written = this.#storage
       .write(key, bytes)
-      .then(() => this.#keep(key, bytes))
+      .then(() => this.#stored.keep(key, bytes))
       .finally(() => this.#writing.delete(key));
     this.#writing.set(key, written);
     return written;
@@ -145,24 +149,5 @@ export class SegmentStore {
   forget(suite: string): void {
     const prefix = segmentKey(suite, '0'.repeat(64)).slice(0, -64);
     for (const key of this.#fresh.keys()) if (key.startsWith(prefix)) this.#fresh.delete(key);
-  }
-
-  #recall(name: string): Buffer | undefined {
-    const bytes = this.#cache.get(name);
-    if (!bytes) return undefined;
-    this.#cache.delete(name);
-    this.#cache.set(name, bytes);
-    return bytes;
-  }
-
-  #keep(name: string, bytes: Buffer): void {
-    this.#cacheBytes += bytes.length - (this.#cache.get(name)?.length ?? 0);
-    this.#cache.delete(name);
-    this.#cache.set(name, bytes);
-    for (const [oldest, { length }] of this.#cache) {
-      if (this.#cacheBytes <= CACHE_BYTES) break;
-      this.#cache.delete(oldest);
-      this.#cacheBytes -= length;
-    }
   }
 }

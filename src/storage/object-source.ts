@@ -3,6 +3,22 @@ import { buffer } from 'node:stream/consumers';
 import type { ByteSource } from '../deb/byte-source.ts';
 import type { Storage } from './storage.ts';
 
+/** All of an object. @throws an error whose code is ENOENT where there is no such object. */
+export async function readObject(storage: Pick<Storage, 'open'>, key: string): Promise<Buffer> {
+  const object = await storage.open(key);
+  try {
+    const bytes = Buffer.allocUnsafe(object.size);
+    for (let at = 0; at < bytes.length; ) {
+      const read = await object.read(bytes, at, bytes.length - at, at);
+      if (read === 0) throw new Error(`${key} became shorter while it was read`);
+      at += read;
+    }
+    return bytes;
+  } finally {
+    await object.close();
+  }
+}
+
 /** Undefined where there is no such object. */
 export async function openObjectSource(
   storage: Pick<Storage, 'stat' | 'read'>,
