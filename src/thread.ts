@@ -5,6 +5,7 @@
 import { getCompileCacheDir } from 'node:module';
 import { dirname } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 
 /** What every Node of ours begins with; bin/aptkeep has the same, and says why. */
@@ -15,6 +16,20 @@ export interface ThreadOptions {
   workerData?: unknown;
   /** Of the memory for what is young, in MiB, from the beginning. */
   nurseryMb?: number;
+}
+
+let collect: ((options: { type: 'minor' }) => void) | undefined;
+
+/**
+ * Clears the nursery of this thread: V8 does not count what its objects hold outside the heap, and
+ * would let dozens of megabytes of it stand. Some tenths of a millisecond where little is young.
+ */
+export function clearNursery(): void {
+  if (!collect) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as typeof collect;
+  }
+  collect?.({ type: 'minor' });
 }
 
 /** A thread that runs the file at `url`. */

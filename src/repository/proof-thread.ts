@@ -3,16 +3,35 @@ import { parentPort } from 'node:worker_threads';
 import { readPackage } from '../deb/archive.ts';
 import { RefusalError } from '../errors.ts';
 import { GrowingSource } from '../storage/growing-source.ts';
+import { clearNursery } from '../thread.ts';
 import { proveEarly, readToEnd } from './early-proof.ts';
 import type { ProofAnswer, ProofJob, ProofOrder } from './prover.ts';
 
+/** What was read and unpacked is let go after so much. */
+const CLEAR_BYTES = 8 * 1_048_576;
+
+class Source extends GrowingSource {
+  #read = 0;
+
+  override async *stream(start: number, end: number): AsyncGenerator<Buffer> {
+    for await (const chunk of super.stream(start, end)) {
+      this.#read += chunk.length;
+      if (this.#read >= CLEAR_BYTES) {
+        this.#read = 0;
+        clearNursery();
+      }
+      yield chunk;
+    }
+  }
+}
+
 /** Of the files that are being read. */
-const sources = new Map<number, GrowingSource>();
+const sources = new Map<number, Source>();
 
 async function read({ id, path, size, written, isComing }: ProofJob): Promise<ProofAnswer> {
-  let source: GrowingSource | undefined;
+  let source: Source | undefined;
   try {
-    source = new GrowingSource(path, size);
+    source = new Source(path, size);
     source.advance(written);
     sources.set(id, source);
     if (isComing) return { id, proof: await proveEarly(source) };
