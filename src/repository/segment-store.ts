@@ -14,7 +14,7 @@ import type { FilePart, Segment } from './segments.ts';
 import { finishAll } from './together.ts';
 
 /** Of what is stored. */
-const STORED_BYTES = 20 * 1024 * 1024;
+const STORED_BYTES = 8 * 1024 * 1024;
 /** Of what it unpacks to: all of an index of ten thousand packages. */
 const RAW_BYTES = 12 * 1024 * 1024;
 /** Members compressed a moment ago: two indexes often compress the same. */
