@@ -21,7 +21,7 @@ import {
   stopAgent,
 } from './peer.ts';
 import { openReprepro } from './reprepro.ts';
-import { type Field, Hands, lineOf, ROWS, runBursts, runLarge, runSteps } from './steps.ts';
+import { type Field, Hands, lineOf, ROWS, runBursts, runLarge, runSteps, warmUp } from './steps.ts';
 import { printResults, type Results, record } from './table.ts';
 import { printAllTargets } from './targets.ts';
 import { checkContents, checkPool } from './verify.ts';
@@ -88,6 +88,7 @@ async function measureSize(size: number, isLargest: boolean): Promise<Results> {
     }
     const hands = new Hands(join(folder, 'handed'));
     const field: Field = { peers: opened, size, results, hands, scratch };
+    await warmUp(field);
     await runSteps(field);
     if (size >= 1000) await runBursts(field);
     if (size >= 1000 && isLargest) await runLarge(field);

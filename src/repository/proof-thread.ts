@@ -46,8 +46,16 @@ async function read({ id, path, size, written, isComing }: ProofJob): Promise<Pr
   }
 }
 
+/** The memory of many paths changes hands; that of few is a part of what others use. */
+function listOwned({ proof }: ProofAnswer): ArrayBuffer[] {
+  const { buffer, byteLength = 0 } = proof?.paths ?? {};
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+}
+
 parentPort?.on('message', async (order: ProofOrder) => {
-  if ('path' in order) parentPort?.postMessage(await read(order));
-  else if ('written' in order) sources.get(order.id)?.advance(order.written);
+  if ('path' in order) {
+    const answer = await read(order);
+    parentPort?.postMessage(answer, listOwned(answer));
+  } else if ('written' in order) sources.get(order.id)?.advance(order.written);
   else sources.get(order.id)?.fail(new Error('no more of it will come'));
 });
