@@ -9,6 +9,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROCESS_FLAGS } from '../../src/thread.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
 import { type Connection, getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { askPrivately, issuePrivately, revokePrivately } from '../e2e/private-socket.ts';
@@ -284,7 +285,11 @@ describe('a worker', () => {
       ];
       expect(environ).not.toMatch(/APTKEEP|SECRET|PRIVATE/);
       expect(environ + cmdline).not.toContain(secret);
-      expect(cmdline.split('\0').slice(1)).toEqual([expect.stringMatching(/worker\.ts$/), '']);
+      expect(cmdline.split('\0').slice(1)).toEqual([
+        ...PROCESS_FLAGS,
+        expect.stringMatching(/worker\.ts$/),
+        '',
+      ]);
     }
     expect(await started.stop()).toBe(0);
   });
