@@ -7,17 +7,16 @@ import { clearNursery } from '../thread.ts';
 import { proveEarly, readToEnd } from './early-proof.ts';
 import type { ProofAnswer, ProofJob, ProofOrder } from './prover.ts';
 
-/** What was read and unpacked is let go after so much. */
+/** What was read and unpacked is let go after so much, of whichever file. */
 const CLEAR_BYTES = 8 * 1_048_576;
+let readBytes = 0;
 
 class Source extends GrowingSource {
-  #read = 0;
-
   override async *stream(start: number, end: number): AsyncGenerator<Buffer> {
     for await (const chunk of super.stream(start, end)) {
-      this.#read += chunk.length;
-      if (this.#read >= CLEAR_BYTES) {
-        this.#read = 0;
+      readBytes += chunk.length;
+      if (readBytes >= CLEAR_BYTES) {
+        readBytes = 0;
         clearNursery();
       }
       yield chunk;
