@@ -9,12 +9,11 @@ import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 
 /** What every Node of ours begins with; bin/aptkeep has the same, and says why. */
-export const PROCESS_FLAGS = ['--disable-sigusr1', '--max-semi-space-size=1'];
-const NURSERY_MB = 1;
+export const PROCESS_FLAGS = ['--disable-sigusr1'];
 
 export interface ThreadOptions {
   workerData?: unknown;
-  /** Of the memory for what is young, in MiB, from the beginning. */
+  /** Of the memory for what is young, in MiB, from the beginning: V8 begins with one and grows it. */
   nurseryMb?: number;
 }
 
@@ -33,14 +32,10 @@ export function clearNursery(): void {
 }
 
 /** A thread that runs the file at `url`. */
-export function startThread(
-  url: URL,
-  { workerData, nurseryMb = NURSERY_MB }: ThreadOptions = {},
-): Worker {
-  // Flags of the whole process, which V8 reads when the memory of a thread is set up.
-  setFlagsFromString(`--max-semi-space-size=${nurseryMb}`);
-  setFlagsFromString(`--min-semi-space-size=${nurseryMb}`);
-  const resourceLimits = { maxYoungGenerationSizeMb: 3 * nurseryMb };
+export function startThread(url: URL, { workerData, nurseryMb }: ThreadOptions = {}): Worker {
+  // A flag of the whole process, which V8 reads when the memory of a thread is set up.
+  if (nurseryMb !== undefined) setFlagsFromString(`--min-semi-space-size=${nurseryMb}`);
+  const resourceLimits = nurseryMb === undefined ? {} : { maxYoungGenerationSizeMb: 3 * nurseryMb };
   const cache = getCompileCacheDir();
   // It is that of this version of Node inside the one that was named.
   const kept = cache === undefined ? {} : { NODE_COMPILE_CACHE: dirname(cache) };

@@ -7,10 +7,15 @@ import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Writable } from 'node:stream';
 import { RefusalError } from '../errors.ts';
+import { clearNursery } from '../thread.ts';
 
 export const PIECE_BYTES = 1_048_576;
 /** So much goes to the disk together: the rest of a large file that is synced at its end is short. */
 const SYNC_BYTES = 8 * PIECE_BYTES;
+
+/** After so many pieces, of whichever file, what TLS handed over is let go. */
+const CLEARED_AFTER = 8;
+let turned = 0;
 
 /** Pieces of ended writers, for the next ones. */
 const freePieces: Buffer[] = [];
@@ -108,6 +113,8 @@ export class StagingWriter extends Writable {
     this.#writing.catch(() => {});
     [this.#piece, this.#spare] = [this.#spare, this.#piece];
     this.#filled = 0;
+    turned += 1;
+    if (turned % CLEARED_AFTER === 0) clearNursery();
   }
 
   async #finish(): Promise<void> {

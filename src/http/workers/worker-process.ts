@@ -28,7 +28,7 @@ const MAX_SILENT_SECONDS = 30;
 
 const ENTRY = fileURLToPath(new URL('../../worker.ts', import.meta.url));
 /** No setting and no secret of the main process stands in a worker's environment. */
-const INHERITED = ['TZ', 'NODE_OPTIONS', 'UV_THREADPOOL_SIZE', 'MALLOC_ARENA_MAX'];
+const INHERITED = ['TZ', 'NODE_OPTIONS', 'UV_THREADPOOL_SIZE'];
 
 const environment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(INHERITED.map((name) => [name, process.env[name]]));
