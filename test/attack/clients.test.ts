@@ -3,7 +3,6 @@
  * implementations of the other side, none of them ours. Source: openssl-s_client(1), curl(1),
  * gnutls-cli(1), RFC 5746, RFC 8446 section 4.6.1.
  */
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
@@ -11,11 +10,10 @@ import { text } from 'node:stream/consumers';
 import { createServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createScratch, run, startProcess } from '../e2e/command.ts';
-import { readStatusLines } from '../e2e/connection.ts';
+import { lastRequest, readStatusLines, sessionFlags } from '../e2e/connection.ts';
 import type { Client } from '../e2e/site.ts';
 import { createClock, type IssuedClient, type Site, startSite } from '../http/start.ts';
 import { CLIENT, forge, forgeAuthority, forgeSelfSigned, serverCa } from './forge.ts';
-import { lastRequest } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const scratch = createScratch('clients');
@@ -185,9 +183,14 @@ describe('no session is resumed', () => {
     const [name, version, more] = way;
     const client = await site.issue(`resuming-${name.replaceAll(/\W/g, '-')}`, 'host');
     const connect = (session: string, port = site.port) => {
-      const found = existsSync(session) ? ['-sess_in', session] : ['-sess_out', session];
       const place = ['-connect', `127.0.0.1:${port}`, `-tls${version.replace('.', '_')}`];
-      const flags = [...opensslFlags(client), ...place, ...more, '-ign_eof', ...found];
+      const flags = [
+        ...opensslFlags(client),
+        ...place,
+        ...more,
+        '-ign_eof',
+        ...sessionFlags(session),
+      ];
       return run('openssl', flags, { input: lastRequest(RELEASE) });
     };
     const [ours, theirs] = ['ours.pem', 'theirs.pem'].map((file) => join(client.folder, file));

@@ -5,12 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { issueNextCrl } from '../../src/authority/crl.ts';
 import { readSerials, verifySignature } from '../authority/kept.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
-import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
+import { getRequest, lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { listFiles } from '../e2e/site.ts';
 import { buildDeb } from '../http/packages.ts';
 import { ask, createClock, type IssuedClient, put, type Site, startSite } from '../http/start.ts';
 import { revokeMany } from './forge.ts';
-import { lastRequest, speak, stallAnswer } from './speak.ts';
+import { speak, stallAnswer } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const REFUSAL = 'HTTP/1.1 503 Revocation list out of date';

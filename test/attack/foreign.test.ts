@@ -12,10 +12,10 @@ import {
   SERVER,
 } from '../authority/foreign-pki.ts';
 import { createScratch, succeed, waitFor } from '../e2e/command.ts';
-import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
+import { getRequest, lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import type { Client } from '../e2e/site.ts';
 import { ask, createClock, readCode, type Site, startSite } from '../http/start.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const OK = 'HTTP/1.1 200 OK';

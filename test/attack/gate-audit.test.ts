@@ -10,11 +10,11 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OutputOf } from '../../src/operations/table.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
-import { openConnection, readStatusLines } from '../e2e/connection.ts';
+import { lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import type { Client } from '../e2e/site.ts';
 import { ask, createClock, type IssuedClient, type Site, startSite } from '../http/start.ts';
 import { CLIENT, forge, forgeAuthority, forgeSelfSigned, record } from './forge.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 type Entry = OutputOf<'audit.list'>['entries'][number];
 

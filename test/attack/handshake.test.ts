@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createScratch, run, waitFor } from '../e2e/command.ts';
-import { openConnection, readStatusLines } from '../e2e/connection.ts';
+import { lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { type Client, curl } from '../e2e/site.ts';
 import { mirrorSignature } from '../fuzz/signature.ts';
 import { ask, createClock, type IssuedClient, type Site, startSite } from '../http/start.ts';
@@ -23,7 +23,7 @@ import {
   record,
   serverCa,
 } from './forge.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;

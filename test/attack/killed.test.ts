@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readSerials, verifyCrl } from '../authority/kept.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
-import { readStatusLines } from '../e2e/connection.ts';
+import { lastRequest, readStatusLines } from '../e2e/connection.ts';
 import { aptkeep, type Server, startServer } from '../e2e/program.ts';
 import { type Client, curl, issueClient } from '../e2e/site.ts';
 import { createKeyAndRequest } from '../http/start.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const REFUSED = 'HTTP/1.1 403 Certificate revoked';

@@ -10,11 +10,11 @@ import { openSqlite } from '../../src/catalog/sqlite.ts';
 import { createRoot, type ForeignAuthority, type ListOptions } from '../authority/foreign-pki.ts';
 import { readSerials, verifyCrl } from '../authority/kept.ts';
 import { createScratch, succeed } from '../e2e/command.ts';
-import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
+import { getRequest, lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { findFreePort, runAptkeep } from '../e2e/program.ts';
 import type { Client } from '../e2e/site.ts';
 import { ask, type Site, startSite } from '../http/start.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const OK = 'HTTP/1.1 200 OK';

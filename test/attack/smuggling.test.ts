@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGate, describeGate } from '../../src/http/server.ts';
 import { createScratch, waitFor } from '../e2e/command.ts';
-import { getRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
+import { getRequest, lastRequest, openConnection, readStatusLines } from '../e2e/connection.ts';
 import { listFiles } from '../e2e/site.ts';
 import { ask, type IssuedClient, type Site, startSite } from '../http/start.ts';
-import { lastRequest, speak } from './speak.ts';
+import { speak } from './speak.ts';
 
 const RELEASE = '/dists/stable/InRelease';
 const data = join(createScratch('smuggling'), 'data');

@@ -52,10 +52,6 @@ export async function speak(
   return { ...heard, received: Buffer.concat(chunks).toString('latin1') };
 }
 
-/** A GET that asks for the connection to be closed. */
-export const lastRequest = (path: string): string =>
-  `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
-
 /** Sends a request and stops reading at the first bytes of its answer, so that the rest waits. */
 export function stallAnswer({ socket, send }: Connection, request: string): Promise<void> {
   return new Promise((resolve) => {

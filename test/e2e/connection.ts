@@ -3,6 +3,7 @@
  * connection after something has happened elsewhere. Source: RFC 9112.
  */
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { connect, type SecureVersion, type TLSSocket } from 'node:tls';
 import { waitFor } from './command.ts';
@@ -64,6 +65,14 @@ export async function openConnection(options: ConnectOptions): Promise<Connectio
 /** A GET as apt writes it. */
 export const getRequest = (path: string): string =>
   `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Debian APT-HTTP/1.3\r\n\r\n`;
+
+/** A GET that asks for the connection to be closed. */
+export const lastRequest = (path: string): string =>
+  `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+
+/** Of openssl s_client: comes back with the session that was kept, or keeps what is handed out. */
+export const sessionFlags = (session: string): string[] =>
+  existsSync(session) ? ['-sess_in', session] : ['-sess_out', session];
 
 /** The status lines received so far, in order. */
 export const readStatusLines = (received: string): string[] =>

@@ -4,13 +4,18 @@
  * knows of it.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildDeb } from '../http/packages.ts';
 import { createScratch, run, succeed, waitFor } from './command.ts';
-import { getRequest, openConnection, readStatusLines } from './connection.ts';
+import {
+  getRequest,
+  lastRequest,
+  openConnection,
+  readStatusLines,
+  sessionFlags,
+} from './connection.ts';
 import { chooseFront, type Nginx, printConfiguration, startNginx } from './nginx-program.ts';
 import { aptkeep, runAptkeep, type Server, startServer } from './program.ts';
 import {
@@ -232,15 +237,13 @@ describe('a revocation', () => {
   it('leaves nobody a session to resume', async () => {
     const client = await issueClient(data, 'resuming', 'host');
     const files = ['-cert', client.certificate, '-key', client.key, '-CAfile', client.ca];
-    const request = `GET ${RELEASE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
     for (const version of ['-tls1_2', '-tls1_3']) {
       const session = join(scratch, `session${version}`);
       // Whatever nginx hands out has come when its answer ends; nothing handed out, nothing written.
       const connect = () => {
-        const found = existsSync(session) ? ['-sess_in', session] : ['-sess_out', session];
         const place = ['-connect', `localhost:${nginx.port}`, version];
-        const flags = ['s_client', ...place, ...files, '-ign_eof', ...found];
-        return run('openssl', flags, { input: request });
+        const flags = ['s_client', ...place, ...files, '-ign_eof', ...sessionFlags(session)];
+        return run('openssl', flags, { input: lastRequest(RELEASE) });
       };
       for (const { stdout } of [await connect(), await connect()]) {
         expect(stdout).toMatch(/^New, TLSv1\.[23]/m);
